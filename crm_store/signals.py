@@ -6,12 +6,12 @@ PBX's own clock where it wrote one (`timestampevents=yes`), else None.
 
 `call` is Asterisk's Linkedid and is unique within one `pbx` only. `endpoint` is a technology and
 resource as Asterisk writes them ("PJSIP/1001"). `agent` is the queue member's name, "" if unknown.
+Times are seconds since 1970, as Asterisk's `Timestamp` header writes them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -49,14 +49,13 @@ class Signal:
     """What all signals have: the PBX they come from and the moment on its clock."""
 
     pbx: str = ""
-    at: datetime | None = None
+    at: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The signal as plain values, `event` first: the form of `deskbell replay --json`."""
         values: dict[str, Any] = {"event": type(self).__name__}
         for field in fields(self):
-            value = getattr(self, field.name)
-            values[field.name] = value.isoformat() if isinstance(value, datetime) else value
+            values[field.name] = getattr(self, field.name)
         return values
 
 
@@ -107,7 +106,7 @@ class CallOffered(CallSignal):
 class CallOfferEnded(CallSignal):
     """A ringing phone stopped without this agent's answer.
 
-    `cause` is declined, no_answer, busy, answered_elsewhere, caller_gone or unreachable.
+    `cause` is declined, no_answer, busy, answered_elsewhere, forwarded, caller_gone or unreachable.
     """
 
     endpoint: str
@@ -149,7 +148,7 @@ class CallParked(CallSignal):
 class CallTransferred(CallSignal):
     """`endpoint` handed the call on; `target` is an extension or the endpoint that now has it.
 
-    `cause` is blind, attended, blonde, pickup or forward.
+    `cause` is blind, attended, blonde or parked (another phone took it out of the parking space).
     """
 
     endpoint: str
@@ -179,6 +178,7 @@ class CallSummary(CallSignal):
 
     `wait_s` counts from joining the queue (of the queue named) to the answer or to leaving it;
     `talk_s` from the first answer by a person to the end. `rang` are the agents' endpoints.
+    `keyed` are the digits that the caller pressed outside a conversation.
     """
 
     direction: Direction
@@ -189,10 +189,11 @@ class CallSummary(CallSignal):
     transferred_to: str | None
     wait_s: float | None
     talk_s: float | None
+    keyed: str
     caller: str
     callee: str
-    started_at: datetime | None
-    ended_at: datetime | None
+    started_at: float | None
+    ended_at: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
