@@ -1,0 +1,57 @@
+"""The service's own log: one line a record on standard error, for people or for machines.
+
+Owns the format. What is logged, and that no secret is, is up to who logs.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import Literal
+
+import orjson
+
+from deskbell.settings import LogSettings
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line: time (UTC, ISO 8601), level, logger, message, error."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return orjson.dumps(line).decode()
+
+
+class TextLines(logging.Formatter):
+    """A line for people; what a caller sent can't begin a line of its own."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%Y-%m-%d %H:%M:%S")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
+        record.message = record.message.replace("\r", "\\r").replace("\n", "\\n")
+        return super().formatMessage(record)
+
+
+def set_up(settings: LogSettings) -> None:
+    """Send the root logger's records to standard error as `settings` says."""
+    formatters: dict[Literal["text", "json"], logging.Formatter] = {
+        "text": TextLines(),
+        "json": JsonLines(),
+    }
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatters[settings.format])
+    root = logging.getLogger()
+    for former in list(root.handlers):
+        root.removeHandler(former)
+    root.addHandler(handler)
+    root.setLevel(settings.level)
+    # One line a request is the proxy's work; at INFO it would drown everything else.
+    logging.getLogger("aiohttp.access").setLevel(max(logging.WARNING, root.level))

@@ -1,0 +1,256 @@
+"""Settings: every one with its name, default, meaning and limits.
+
+Owns what may be configured and what values make sense. Knows nothing of files, variables or how
+errors are told (deskbell/config.py does). Secrets are `SecretStr`: they print as asterisks.
+"""
+
+from __future__ import annotations
+
+import os
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
+
+
+def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
+    """Relative paths count from the configuration file's folder, not from where one stands."""
+    return Path((info.context or {}).get("folder", Path.cwd())) / path.expanduser()
+
+
+def _readable(path: Path | None) -> Path | None:
+    if path is not None and not os.access(path, os.R_OK):
+        raise ValueError(f"{path} does not exist or may not be read")
+    return path
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise ValueError(f"{text!r} is not an IP address, such as 127.0.0.1 or ::1") from None
+
+
+FilePath = Annotated[Path, AfterValidator(_beside_the_file)]
+ReadableFile = Annotated[Path, AfterValidator(_beside_the_file), AfterValidator(_readable)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Address = Annotated[str, AfterValidator(_address)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class DeskSettings(Section):
+    """The web: where the desk listens and how long a sign-in lasts."""
+
+    host: Annotated[
+        str, Field(description="Address to listen on. 0.0.0.0 lets other machines in.")
+    ] = "127.0.0.1"
+    port: Annotated[Port, Field(description="TCP port to listen on; 0 takes a free one.")] = 8080
+    public_url: Annotated[
+        str,
+        Field(
+            description="Address that browsers use when a proxy stands in front, such as "
+            "https://desk.example.com. Empty: the listening address."
+        ),
+    ] = ""
+    session_hours: Annotated[
+        float, Field(gt=0, le=720, description="Hours until a sign-in ends by itself.")
+    ] = 12.0
+    tls_certificate: Annotated[
+        ReadableFile | None,
+        Field(description="PEM file of the certificate and its chain. Unset: no TLS here."),
+    ] = None
+    tls_key: Annotated[
+        ReadableFile | None,
+        Field(description="PEM file of the certificate's private key."),
+    ] = None
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_a_web_address(cls, url: str) -> str:
+        if url and (urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname):
+            raise ValueError(f"{url!r} is not a web address, such as https://desk.example.com")
+        return url.rstrip("/")
+
+    @field_validator("tls_key")
+    @classmethod
+    def _comes_with_a_certificate(cls, key: Path | None, info: ValidationInfo) -> Path | None:
+        if "tls_certificate" in info.data and bool(info.data["tls_certificate"]) != bool(key):
+            raise ValueError("tls_certificate and tls_key go together: set both or neither")
+        return key
+
+
+class StoreSettings(Section):
+    """The database."""
+
+    url: Annotated[
+        SecretStr,
+        Field(
+            description="sqlite:///PATH (relative to the configuration file), or "
+            "postgresql://USER:PASSWORD@HOST:PORT/DATABASE."
+        ),
+    ] = SecretStr("sqlite:///var/deskbell.db")
+
+    @field_validator("url")
+    @classmethod
+    def _is_a_database(cls, url: SecretStr, info: ValidationInfo) -> SecretStr:
+        scheme, separator, rest = url.get_secret_value().partition("://")
+        if not separator or scheme.partition("+")[0] not in {"sqlite", "postgresql"}:
+            raise ValueError("a database URL begins with sqlite:/// or postgresql://")
+        if scheme.startswith("sqlite"):
+            path = rest.removeprefix("/")
+            if not path:
+                raise ValueError("sqlite:/// needs a file's path behind it")
+            return SecretStr(f"sqlite:///{_beside_the_file(Path(path), info)}")
+        if not urlsplit(f"postgresql://{rest}").path.strip("/"):
+            raise ValueError("a PostgreSQL URL ends in /DATABASE")
+        return url
+
+
+class PbxSettings(Section):
+    """An Asterisk: started by Deskbell (embedded), or one that runs already (external)."""
+
+    mode: Annotated[
+        Literal["embedded", "external"],
+        Field(
+            description="embedded: Deskbell runs an Asterisk of its own. external: one that "
+            "runs already is used by AMI (docs/asterisk.md)."
+        ),
+    ] = "embedded"
+    name: Annotated[
+        str,
+        Field(
+            pattern=r"^[a-z][a-z0-9_]{0,30}$",
+            description="The PBX's name in calls and pages; unique among several.",
+        ),
+    ] = "main"
+    folder: Annotated[
+        FilePath,
+        Field(description="Embedded: private folder for its configuration, logs and recordings."),
+    ] = Path("var/pbx")
+    cache: Annotated[
+        FilePath | None,
+        Field(description="Embedded: folder of the unpacked Asterisk. Unset: the user's cache."),
+    ] = None
+    bind: Annotated[
+        Address, Field(description="Embedded: address that phones and trunks reach it at.")
+    ] = "127.0.0.1"
+    sip_port: Annotated[Port, Field(description="Embedded: SIP over UDP; 0 takes a free port.")] = 0
+    http_port: Annotated[
+        Port,
+        Field(description="HTTP and WebSocket, for phones in browsers; 0 takes a free port."),
+    ] = 0
+    rtp_first: Annotated[
+        int, Field(ge=1024, le=65534, description="Embedded: first UDP port for voice.")
+    ] = 20000
+    rtp_last: Annotated[
+        int, Field(ge=1025, le=65535, description="Embedded: last UDP port for voice.")
+    ] = 20999
+    trunk_addresses: Annotated[
+        tuple[Address, ...],
+        Field(description="Embedded: addresses whose calls are the telephone network's."),
+    ] = ("127.0.0.2",)
+    ami_host: Annotated[
+        str, Field(description="External: host of its manager interface (AMI).")
+    ] = "127.0.0.1"
+    ami_port: Annotated[
+        Port,
+        Field(description="AMI's TCP port. Embedded: 0 takes a free one. External: usually 5038."),
+    ] = 0
+    ami_user: Annotated[str, Field(description="External: the AMI user.")] = ""
+    ami_secret: Annotated[SecretStr, Field(description="External: the AMI user's secret.")] = (
+        SecretStr("")
+    )
+
+    @field_validator("rtp_last")
+    @classmethod
+    def _leaves_room_for_calls(cls, last: int, info: ValidationInfo) -> int:
+        if "rtp_first" in info.data and last < info.data["rtp_first"] + 10:
+            raise ValueError("rtp_last must be at least 10 ports above rtp_first")
+        return last
+
+    @field_validator("ami_port", "ami_user", "ami_secret")
+    @classmethod
+    def _external_needs_it(cls, value: Any, info: ValidationInfo) -> Any:
+        bare = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if info.data.get("mode") == "external" and not bare:
+            raise ValueError('needed with mode = "external"')
+        if isinstance(bare, str) and any(character in bare for character in "\r\n\0"):
+            raise ValueError("must be one line")
+        return value
+
+
+class NumbersSettings(Section):
+    """How telephone numbers are read."""
+
+    region: Annotated[
+        str,
+        Field(
+            pattern=r"^[A-Z]{2}$",
+            description="Country (ISO 3166, two letters) whose way of writing national numbers "
+            "have.",
+        ),
+    ] = "CN"
+
+
+class WrapUpSettings(Section):
+    """Time for written work after a call."""
+
+    seconds: Annotated[
+        int,
+        Field(ge=0, le=3600, description="Wrap-up time in seconds where a queue sets none."),
+    ] = 30
+
+
+class LogSettings(Section):
+    """What Deskbell says about its own work."""
+
+    level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description="Least weight to log.")
+    ] = "INFO"
+    format: Annotated[
+        Literal["text", "json"], Field(description="Lines for people, or one JSON object a line.")
+    ] = "text"
+
+
+class Settings(Section):
+    """The whole configuration. `pbx` has one entry for `[pbx]`, several for `[[pbx]]`."""
+
+    desk: DeskSettings = Field(default_factory=DeskSettings)
+    store: StoreSettings = Field(default_factory=StoreSettings)
+    pbx: tuple[PbxSettings, ...] = Field(default_factory=lambda: (PbxSettings(),))
+    numbers: NumbersSettings = Field(default_factory=NumbersSettings)
+    wrap_up: WrapUpSettings = Field(default_factory=WrapUpSettings)
+    log: LogSettings = Field(default_factory=LogSettings)
+
+    @field_validator("pbx")
+    @classmethod
+    def _have_names_of_their_own(cls, entries: tuple[PbxSettings, ...]) -> tuple[PbxSettings, ...]:
+        if not entries:
+            raise ValueError("at least one PBX is needed")
+        names = [entry.name for entry in entries]
+        if len(set(names)) < len(names):
+            raise ValueError(f"every [[pbx]] needs a name of its own, these are {names}")
+        return entries
+
+
+SECTIONS: dict[str, type[Section]] = {
+    "desk": DeskSettings,
+    "store": StoreSettings,
+    "pbx": PbxSettings,
+    "numbers": NumbersSettings,
+    "wrap_up": WrapUpSettings,
+    "log": LogSettings,
+}
