@@ -1,0 +1,198 @@
+"""AMI framing: bytes in, messages out, without a socket.
+
+Owns where a message ends, which ones are worth parsing, and how its text is read. Refuses to know
+what a message means, who waits for it or where the bytes come from: a live socket and a recorded
+file give the same messages, however the bytes were cut.
+
+A message is a plain dict of header name (as Asterisk writes it) to value:
+
+- A header that stands several times (`ChanVariable`, `Output`) is one value, joined with a line
+  feed. Since AMI ends lines with CRLF, a bare CR or LF can only be part of a value; it is read as a
+  space, so that a line feed in a value always means "the next one".
+- An empty header is "", also as the last one of its message.
+- Text is UTF-8; a line that is not is read as Latin-1. Nothing in the bytes raises.
+- Lines without a colon, and blocks that are neither event nor response, are left out.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+log = logging.getLogger(__name__)
+
+LINE_END: Final = b"\r\n"
+BLOCK_END: Final = b"\r\n\r\n"
+BANNER: Final = b"Asterisk Call Manager/"
+
+MAX_BLOCK: Final = 2 * 1024 * 1024
+"""Bytes of one message. `Command` answers of a big PBX reach some 100 kB; no event comes near."""
+
+MAX_SHAPES: Final = 1024
+"""Header orders remembered for fast reading. An Asterisk uses about 200; hostile peers, endless."""
+
+ALWAYS_WANTED: Final = frozenset({"FullyBooted", "OriginateResponse", "Shutdown"})
+"""Events that are never filtered out: the link itself or whoever dialled depends on them."""
+
+_EVENT: Final = b"Event: "
+_ACTION_ID: Final = b"\r\nActionID: "
+_OVERLAP: Final = len(BLOCK_END) - 1
+
+
+class AmiFramer:
+    """Cuts one AMI byte stream into messages, dropping unwanted events before they are parsed.
+
+    `wanted` are the names of the events to keep beside ALWAYS_WANTED; None keeps all. Responses are
+    always kept, and so is an event whose ActionID is in `awaited` (its answer is waited for).
+
+    `max_block` is the longest message in bytes. A longer one is skipped to the next blank line with
+    one warning; no more than this is ever held.
+
+    Counters of messages since the start: `parsed` and handed out, `dropped` as not wanted,
+    `malformed` (neither event nor response), `oversized`; `seen` is their sum. `banner` is
+    Asterisk's greeting ("Asterisk Call Manager/9.0.0"), "" before the first message came.
+    """
+
+    def __init__(self, wanted: frozenset[str] | None = None, max_block: int = MAX_BLOCK) -> None:
+        self.awaited: set[str] = set()
+        self.banner = ""
+        self.parsed = self.dropped = self.malformed = self.oversized = 0
+        self._wanted = wanted if wanted is None else wanted | ALWAYS_WANTED
+        self._wanted_lines = frozenset(_EVENT + name.encode() for name in self._wanted or ())
+        self._max_block = max_block
+        self._rest = bytearray()
+        self._skipping = False
+        self._shapes: dict[tuple[str, int], list[str]] = {}
+
+    @property
+    def seen(self) -> int:
+        return self.parsed + self.dropped + self.malformed + self.oversized
+
+    @property
+    def mid_message(self) -> bool:
+        """True if the last bytes fed were not the end of a message."""
+        return bool(self._rest) or self._skipping
+
+    def feed(self, data: bytes) -> list[dict[str, str]]:
+        """The wanted messages that `data` completes, in the order of their bytes."""
+        messages = []
+        dropped = 0
+        wanted_lines = self._wanted_lines
+        for block in self._complete_blocks(data):
+            first_line = block.partition(LINE_END)[0]
+            if first_line not in wanted_lines:
+                if first_line.startswith(_EVENT):
+                    if self._wanted is not None and not (self.awaited and self._awaits(block)):
+                        dropped += 1
+                        continue
+                elif not first_line.startswith(b"Response: "):
+                    block = self._after_greeting(block)  # noqa: PLW2901 (the same block, cleaned)
+                    if not block:
+                        continue
+            messages.append(self._read(block))
+        self.dropped += dropped
+        self.parsed += len(messages)
+        return messages
+
+    def _complete_blocks(self, data: bytes) -> list[bytes]:
+        rest = self._rest
+        if rest:
+            searched = max(0, len(rest) - _OVERLAP)
+            rest += data
+            if rest.find(BLOCK_END, searched) < 0:
+                self._bound_the_rest()
+                return []
+            data = bytes(rest)
+            rest.clear()
+        blocks = data.split(BLOCK_END)
+        if self._skipping:
+            del blocks[0]  # the end of the block that was too long
+            self._skipping = False
+        rest += blocks.pop()
+        self._bound_the_rest()
+        if len(data) > self._max_block:
+            kept = [block for block in blocks if len(block) <= self._max_block]
+            for _ in range(len(blocks) - len(kept)):
+                self._count_oversized()
+            return kept
+        return blocks
+
+    def _bound_the_rest(self) -> None:
+        # The last bytes may be the first ones of a blank line, which is not the block's own.
+        if len(self._rest) > (0 if self._skipping else self._max_block) + _OVERLAP:
+            if not self._skipping:
+                self._skipping = True
+                self._count_oversized()
+            del self._rest[:-_OVERLAP]
+
+    def _count_oversized(self) -> None:
+        self.oversized += 1
+        log.warning("an AMI message of more than %d bytes was skipped", self._max_block)
+
+    def _awaits(self, block: bytes) -> bool:
+        _, _, after = block.partition(_ACTION_ID)
+        return after.partition(LINE_END)[0].decode("latin-1") in self.awaited
+
+    def _after_greeting(self, block: bytes) -> bytes:
+        """The block without stray line ends and the banner before it; empty if not to be read."""
+        block = block.lstrip(LINE_END)
+        if block.startswith(BANNER):
+            banner, _, block = block.partition(LINE_END)
+            self.banner = banner.decode("latin-1")
+            block = block.lstrip(LINE_END)
+        first_line = block.partition(LINE_END)[0]
+        if first_line.startswith(b"Response: "):
+            return block
+        if first_line.startswith(_EVENT):
+            if self._wanted is None or first_line in self._wanted_lines or self._awaits(block):
+                return block
+            self.dropped += 1
+        elif block:
+            self.malformed += 1
+        return b""
+
+    def _read(self, block: bytes) -> dict[str, str]:
+        try:
+            text = block.decode()
+        except UnicodeDecodeError:
+            text = "\r\n".join(_decode_line(line) for line in block.split(LINE_END))
+        # Messages of one name mostly have the same headers in the same order. One split of the
+        # whole text, checked against headers learnt before, takes 4 µs instead of 5.
+        flat = text.replace("\r\n", ": ")
+        if "\n" in flat or "\r" in flat:
+            return _read_lines(text)
+        parts = flat.split(": ")
+        names = parts[::2]
+        shape = (parts[1], len(parts)) if len(parts) > 1 else ("", 0)
+        known = self._shapes.get(shape)
+        if known == names:
+            return dict(zip(known, parts[1::2], strict=True))
+        message = _read_lines(text)
+        if list(message) == names and len(self._shapes) < MAX_SHAPES:
+            self._shapes[shape] = names
+        return message
+
+
+def _decode_line(line: bytes) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        return line.decode("latin-1")
+
+
+def _read_lines(text: str) -> dict[str, str]:
+    message: dict[str, str] = {}
+    repeated: dict[str, list[str]] = {}
+    for line in text.split("\r\n"):
+        name, colon, value = line.replace("\r", " ").replace("\n", " ").partition(": ")
+        if not colon:
+            if not name.endswith(":"):
+                continue
+            name = name[:-1]
+        if name in message:
+            repeated.setdefault(name, [message[name]]).append(value)
+        else:
+            message[name] = value
+    for name, values in repeated.items():
+        message[name] = "\n".join(values)
+    return message
