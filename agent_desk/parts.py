@@ -1,0 +1,93 @@
+"""What the desk is given: the store, the bus, and the hands that move agents in the queues.
+
+Owns the exact shape of those expectations, so that `deskbell/service.py` can fit the telephone side
+to them. Refuses to know how any of them works, and reads no configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from crm_store.bus import Bus
+from crm_store.database import Database
+from crm_store.signals import AgentStateChanged
+
+
+class AgentActionRefused(Exception):
+    """The telephone side could not do it. The message is shown to the agent: say what to do.
+
+    Raised by the callables of AgentControl for an expected failure (the PBX link is down, Asterisk
+    answered with an error, the queue does not exist). Anything else is a defect and becomes a 500.
+    """
+
+
+def _no_calls() -> list[dict[str, Any]]:
+    return []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentControl:
+    """What an agent does to their own place in the queues. `agent` is always the login.
+
+    The outcome of each comes back as an AgentStateChanged on the bus; the desk shows that, never
+    its own guess. Calling one twice, or in an odd order, does no harm.
+    """
+
+    sign_in: Callable[[str, Sequence[str]], Awaitable[None]]
+    """Join these queues (names) and leave all others; available afterwards, unless paused."""
+
+    sign_out: Callable[[str], Awaitable[None]]
+    """Leave all queues: offline."""
+
+    pause: Callable[[str, str], Awaitable[None]]
+    """Pause in all queues; the second value is the pause reason's code."""
+
+    unpause: Callable[[str], Awaitable[None]]
+
+    finish_wrap_up: Callable[[str], Awaitable[None]]
+    """Wrap-up is done before its time was over: available again."""
+
+    state_of: Callable[[str], AgentStateChanged]
+    """The state now. An agent nobody has seen is offline with no queues. Never blocks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeskParts:
+    """All that `create_app` needs.
+
+    `calls` gives the live calls as plain dicts, in the form of the push topic `calls`
+    (docs/push.md): `pbx, call, direction, caller, caller_name, callee, state, queue, agent, rang,
+    started_at, waiting_since, answered_at`; times as seconds since 1970, or None. It is read once
+    at the start and again whenever a PbxLinkChanged says that the model was rebuilt; it must not
+    block.
+    """
+
+    database: Database
+    bus: Bus
+    agents: AgentControl
+    calls: Callable[[], list[dict[str, Any]]] = _no_calls
+
+    region: str = "CN"
+    """Region (ISO 3166) in which a number without a country code is read."""
+
+    session_hours: float = 12.0
+    """A session ends this long after the sign-in."""
+
+    public_url: str = ""
+    """The address as browsers see it, behind a proxy; "" takes each request's own Host."""
+
+    behind_proxy: bool = False
+    """Take the client's address from the last X-Forwarded-For entry."""
+
+    secure_cookies: bool = False
+    """The desk is reached over TLS: cookies are Secure, and HSTS is sent."""
+
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    """Where the desk's own numbers are registered; /metrics shows all of it."""
+
+    link_is_up: Callable[[], bool] = lambda: True
+    """Whether every PBX link is up, for /health."""
