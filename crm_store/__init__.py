@@ -1,1 +1,1 @@
-"""The shared memory: customers, interactions, calls, agents, jobs, and the news that the rooms exchange."""
+"""The shared memory: customers, interactions, calls, agents, jobs, and the news of the rooms."""

@@ -1,0 +1,278 @@
+"""Agents: the people at the desk, their sign-ins, and the log of their states.
+
+Owns who may sign in with which role, extension and queues. Keeps a password's hash as a string and
+never makes or checks one: that is the desk's. Keeps of a session's token only its SHA-256.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Select, delete, insert, select, update
+
+from crm_store.database import Database, Transaction
+from crm_store.models import Agent, AgentQueue, AgentStateEntry, DeskSession, Role
+from crm_store.signals import AgentState
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRecord:
+    """An agent. `queues` are names of queues, in the order in which they are offered."""
+
+    id: int
+    login: str
+    display_name: str
+    extension: str | None
+    role: Role
+    language: str
+    active: bool
+    queues: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A session that holds now: whose it is, and the token that its forms must carry."""
+
+    session_id: int
+    agent: AgentRecord
+    csrf_token: str
+    expires_at: datetime
+
+
+async def save(
+    transaction: Transaction,
+    *,
+    login: str,
+    display_name: str,
+    extension: str | None = None,
+    role: Role = Role.AGENT,
+    language: str = "en",
+    queues: Sequence[str] | Mapping[str, int] = (),
+) -> int:
+    """Add the agent, or change the one with that login; the row's id. Queues may have penalties.
+
+    The password stays as it is. Raises sqlalchemy.exc.IntegrityError if the extension is taken.
+    """
+    values = {
+        "display_name": display_name,
+        "extension": extension,
+        "role": role,
+        "language": language,
+        "active": True,
+    }
+    session = transaction.session
+    agent_id = await session.scalar(
+        update(Agent).where(Agent.login == login).values(**values).returning(Agent.id)
+    )
+    if agent_id is None:
+        agent_id = (
+            await session.execute(
+                insert(Agent)
+                .values(login=login, created_at=datetime.now(UTC), **values)
+                .returning(Agent.id)
+            )
+        ).scalar_one()
+    await session.execute(delete(AgentQueue).where(AgentQueue.agent_id == agent_id))
+    penalties = queues if isinstance(queues, Mapping) else dict.fromkeys(queues, 0)
+    if penalties:
+        await session.execute(
+            insert(AgentQueue),
+            [
+                {"agent_id": agent_id, "queue": queue, "penalty": penalty}
+                for queue, penalty in penalties.items()
+            ],
+        )
+    return int(agent_id)
+
+
+async def set_password_hash(transaction: Transaction, login: str, password_hash: str) -> None:
+    """Keep a new hash and end the agent's sessions. Raises LookupError for an unknown login."""
+    agent_id = await transaction.session.scalar(
+        update(Agent)
+        .where(Agent.login == login)
+        .values(password_hash=password_hash)
+        .returning(Agent.id)
+    )
+    if agent_id is None:
+        raise LookupError(f"there is no agent {login!r}")
+    await _end_all_sessions(transaction, agent_id)
+
+
+async def set_active(transaction: Transaction, login: str, active: bool) -> None:
+    """Let the agent in or keep them out; keeping out ends their sessions. Raises LookupError."""
+    agent_id = await transaction.session.scalar(
+        update(Agent).where(Agent.login == login).values(active=active).returning(Agent.id)
+    )
+    if agent_id is None:
+        raise LookupError(f"there is no agent {login!r}")
+    if not active:
+        await _end_all_sessions(transaction, agent_id)
+
+
+async def find(database: Database, login: str) -> AgentRecord | None:
+    return next(iter(await _read(database, login=login)), None)
+
+
+async def find_by_extension(database: Database, extension: str) -> AgentRecord | None:
+    return next(iter(await _read(database, extension=extension)), None)
+
+
+async def all_agents(database: Database, *, also_inactive: bool = False) -> list[AgentRecord]:
+    """All agents, by login."""
+    return await _read(database, also_inactive=also_inactive)
+
+
+async def password_hash(database: Database, login: str) -> str | None:
+    """The stored hash of an active agent; None if there is none to compare with."""
+    async with database.reading() as session:
+        kept = await session.scalar(
+            select(Agent.password_hash).where(Agent.login == login, Agent.active)
+        )
+    return kept or None
+
+
+# ---- sessions ------------------------------------------------------------------------------------
+
+
+async def open_session(transaction: Transaction, agent_id: int, lasts: timedelta) -> str:
+    """Sign in; the token for the cookie, which is kept nowhere else."""
+    token = secrets.token_urlsafe(32)
+    now = datetime.now(UTC)
+    await transaction.session.execute(delete(DeskSession).where(DeskSession.expires_at < now))
+    await transaction.session.execute(
+        insert(DeskSession).values(
+            token_hash=_token_hash(token),
+            agent_id=agent_id,
+            csrf_token=secrets.token_urlsafe(32),
+            created_at=now,
+            expires_at=now + lasts,
+        )
+    )
+    return token
+
+
+async def session_of(database: Database, token: str) -> SignedIn | None:
+    """The session of that cookie, unless it ended, expired, or its agent was kept out."""
+    query = (
+        select(DeskSession, Agent)
+        .join(Agent, Agent.id == DeskSession.agent_id)
+        .where(
+            DeskSession.token_hash == _token_hash(token),
+            DeskSession.expires_at > datetime.now(UTC),
+            Agent.active,
+        )
+    )
+    async with database.reading() as session:
+        found = (await session.execute(query)).first()
+        if found is None:
+            return None
+        row, agent = found
+        queues = (await session.scalars(_queues_of(agent.id))).all()
+        return SignedIn(row.id, _record(agent, queues), row.csrf_token, row.expires_at)
+
+
+async def close_session(transaction: Transaction, token: str) -> None:
+    """Sign out. An unknown token is no error."""
+    await transaction.session.execute(
+        delete(DeskSession).where(DeskSession.token_hash == _token_hash(token))
+    )
+
+
+# ---- states --------------------------------------------------------------------------------------
+
+
+async def log_state(
+    transaction: Transaction,
+    agent: str,
+    state: AgentState,
+    *,
+    reason: str = "",
+    queues: Sequence[str] = (),
+    at: datetime | None = None,
+) -> None:
+    """Add a change of state to the agent's log."""
+    await transaction.session.execute(
+        insert(AgentStateEntry).values(
+            agent=agent,
+            state=state.value,
+            reason=reason,
+            queues=list(queues),
+            at=at or datetime.now(UTC),
+        )
+    )
+
+
+async def last_state(database: Database, agent: str) -> AgentStateEntry | None:
+    """The newest entry of the agent's log: where they were before a restart."""
+    return next(iter(await states(database, agent, limit=1)), None)
+
+
+async def states(database: Database, agent: str, *, limit: int = 100) -> list[AgentStateEntry]:
+    """The agent's log, newest first."""
+    query = (
+        select(AgentStateEntry)
+        .where(AgentStateEntry.agent == agent)
+        .order_by(AgentStateEntry.at.desc(), AgentStateEntry.id.desc())
+        .limit(limit)
+    )
+    async with database.reading() as session:
+        return list(await session.scalars(query))
+
+
+async def _read(
+    database: Database,
+    *,
+    login: str | None = None,
+    extension: str | None = None,
+    also_inactive: bool = False,
+) -> list[AgentRecord]:
+    query = select(Agent).order_by(Agent.login)
+    if login is not None:
+        query = query.where(Agent.login == login)
+    elif extension is not None:
+        query = query.where(Agent.extension == extension, Agent.active)
+    elif not also_inactive:
+        query = query.where(Agent.active)
+    async with database.reading() as session:
+        rows = list(await session.scalars(query))
+        served: dict[int, list[str]] = {row.id: [] for row in rows}
+        for entry in await session.scalars(
+            select(AgentQueue)
+            .where(AgentQueue.agent_id.in_(served))
+            .order_by(AgentQueue.penalty, AgentQueue.queue)
+        ):
+            served[entry.agent_id].append(entry.queue)
+    return [_record(row, served[row.id]) for row in rows]
+
+
+def _queues_of(agent_id: int) -> Select[str]:
+    return (
+        select(AgentQueue.queue)
+        .where(AgentQueue.agent_id == agent_id)
+        .order_by(AgentQueue.penalty, AgentQueue.queue)
+    )
+
+
+def _record(row: Agent, queues: Sequence[str]) -> AgentRecord:
+    return AgentRecord(
+        row.id,
+        row.login,
+        row.display_name,
+        row.extension,
+        row.role,
+        row.language,
+        row.active,
+        tuple(queues),
+    )
+
+
+async def _end_all_sessions(transaction: Transaction, agent_id: int) -> None:
+    await transaction.session.execute(delete(DeskSession).where(DeskSession.agent_id == agent_id))
+
+
+def _token_hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

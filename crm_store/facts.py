@@ -1,0 +1,55 @@
+"""Facts: what happened and must not be forgotten, in the past tense.
+
+Owns their vocabulary. A fact is written in the transaction of the row it speaks of
+(`Transaction.emit`), and makes one job for each of its subscribers in that same transaction. Its
+fields are plain JSON values: keys of rows, not their contents, so that no personal data is copied.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    def as_data(self) -> dict[str, Any]:
+        """The fields as plain values, as the facts and jobs tables hold them."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerCreated(Fact):
+    customer_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerChanged(Fact):
+    """`fields` names what changed; the values are in the row."""
+
+    customer_id: int
+    fields: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointsMoved(Fact):
+    """A card's ledger has a new entry of `hundredths` of a point, negative when spent."""
+
+    card_id: int
+    entry_id: int
+    hundredths: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InteractionOpened(Fact):
+    interaction_id: int
+    customer_id: int | None
+    channel: str
+    direction: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InteractionClosed(Fact):
+    interaction_id: int
+    customer_id: int | None
+    disposition: str | None
