@@ -129,6 +129,7 @@ def key_lines(text: str) -> dict[KeyPath, int]:
             names = _key_parts(found[2])
             if found[1] == "[[":
                 entries[found[2]] = entries.get(found[2], -1) + 1
+                lines.setdefault(names, number)
                 table = (*names, entries[found[2]])
             else:
                 table = names

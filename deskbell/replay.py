@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
 import orjson
-from cti.ami_framing import AmiFramer
 from rich.console import Console
 from rich.table import Table
 
 from crm_store.signals import CallSummary, Signal
+from cti.ami_framing import BLOCK_END, AmiFramer
 from cti.call_model import CallModel
 from deskbell.failure import CommandFailed
 
 READ_BYTES = 1 << 16
-MAX_BLOCK_BYTES = 1 << 20
 
 
 def replay(files: Sequence[Path], *, as_json: bool, output: TextIO, notes: TextIO) -> None:
@@ -51,21 +51,19 @@ def pbx_names(files: Sequence[Path]) -> list[str]:
 
 
 def _signals(pbx: str, file: Path, notes: TextIO) -> Iterator[Signal]:
-    framer = AmiFramer(wanted=None, max_block=MAX_BLOCK_BYTES)
+    framer = AmiFramer()
     model = CallModel(pbx)
-    messages = 0
     tail = b""
     for data in _chunks(file):
-        tail = (tail + data)[-4:]
+        tail = (tail + data)[-len(BLOCK_END) :]
         for message in framer.feed(data):
-            messages += bool(message.keys() & {"Event", "Response"})
             yield from model.feed(message)
-    if not messages:
+    if not framer.parsed:
         raise CommandFailed(
             f"{file}: no AMI message in it; a recording is made by "
             "`deskbell serve --record-ami FILE` and holds the bytes as read from the socket"
         )
-    if not tail.endswith((b"\r\n\r\n", b"\n\n")):
+    if tail != BLOCK_END:
         notes.write(f"{file}: stops within a message; what came before it was replayed\n")
     yield from model.finish()
 
@@ -87,17 +85,21 @@ def _read_all(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def _print_table(pbx: str, signals: Iterator[Signal], output: TextIO) -> None:
-    table = Table("time", "call", "signal", "what", title=pbx, title_justify="left")
+    table = Table("time (UTC)", "call", "signal", "what", title=pbx, title_justify="left")
     for signal in signals:
         values = signal.as_dict()
         table.add_row(
-            f"{signal.at:%H:%M:%S.%f}"[:-3] if signal.at else "",
+            _clock(signal.at),
             str(values.get("call", "")),
             str(values["event"]),
             _told(values),
             style="bold" if isinstance(signal, CallSummary) else None,
         )
     Console(file=output, markup=False, highlight=False).print(table)
+
+
+def _clock(at: float | None) -> str:
+    return "" if at is None else f"{datetime.fromtimestamp(at, UTC):%H:%M:%S.%f}"[:-3]
 
 
 def _told(values: dict[str, object]) -> str:

@@ -65,6 +65,13 @@ class DeskSettings(Section):
             "https://desk.example.com. Empty: the listening address."
         ),
     ] = ""
+    behind_proxy: Annotated[
+        bool,
+        Field(
+            description="A proxy of ours stands in front: take the client's address from the last "
+            "X-Forwarded-For entry."
+        ),
+    ] = False
     session_hours: Annotated[
         float, Field(gt=0, le=720, description="Hours until a sign-in ends by itself.")
     ] = 12.0
@@ -144,7 +151,7 @@ class PbxSettings(Section):
         FilePath | None,
         Field(description="Embedded: folder of the unpacked Asterisk. Unset: the user's cache."),
     ] = None
-    bind: Annotated[
+    bind_address: Annotated[
         Address, Field(description="Embedded: address that phones and trunks reach it at.")
     ] = "127.0.0.1"
     sip_port: Annotated[Port, Field(description="Embedded: SIP over UDP; 0 takes a free port.")] = 0
@@ -153,15 +160,20 @@ class PbxSettings(Section):
         Field(description="HTTP and WebSocket, for phones in browsers; 0 takes a free port."),
     ] = 0
     rtp_first: Annotated[
-        int, Field(ge=1024, le=65534, description="Embedded: first UDP port for voice.")
-    ] = 20000
-    rtp_last: Annotated[
-        int, Field(ge=1025, le=65535, description="Embedded: last UDP port for voice.")
-    ] = 20999
-    trunk_addresses: Annotated[
-        tuple[Address, ...],
-        Field(description="Embedded: addresses whose calls are the telephone network's."),
-    ] = ("127.0.0.2",)
+        int,
+        Field(ge=0, le=65000, description="Embedded: first UDP port for voice; 0 chooses one."),
+    ] = 0
+    rtp_ports: Annotated[
+        int,
+        Field(ge=10, le=20000, description="Embedded: how many UDP ports; a call takes 4."),
+    ] = 2000
+    trunk_address: Annotated[
+        Address,
+        Field(description="Embedded: the telephone network's address; its calls come from there."),
+    ] = "127.0.0.2"
+    trunk_port: Annotated[
+        Port, Field(description="Embedded: where outbound calls are sent to there; 0: a free port.")
+    ] = 0
     ami_host: Annotated[
         str, Field(description="External: host of its manager interface (AMI).")
     ] = "127.0.0.1"
@@ -174,12 +186,12 @@ class PbxSettings(Section):
         SecretStr("")
     )
 
-    @field_validator("rtp_last")
+    @field_validator("rtp_ports")
     @classmethod
-    def _leaves_room_for_calls(cls, last: int, info: ValidationInfo) -> int:
-        if "rtp_first" in info.data and last < info.data["rtp_first"] + 10:
-            raise ValueError("rtp_last must be at least 10 ports above rtp_first")
-        return last
+    def _fit_below_the_last_port(cls, ports: int, info: ValidationInfo) -> int:
+        if info.data.get("rtp_first", 0) + ports > 65536:
+            raise ValueError("rtp_first + rtp_ports goes beyond port 65535")
+        return ports
 
     @field_validator("ami_port", "ami_user", "ami_secret")
     @classmethod
