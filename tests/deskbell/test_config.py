@@ -108,14 +108,12 @@ bind_address = "localhost"
     expected = [
         f"{file}:2: [desk] prot: no such setting; did you mean port?",
         f"{file}:3: [desk] port: Input should be less than or equal to 65535",
-        f"{file}:4: [desk] public_url: 'example' is not a web address, "
-        "such as https://desk.example.com",
+        f"{file}:4: [desk] public_url: 'example' is not a web address, such as {WEB_ADDRESS}",
         f"{file}:6: [stor]: no such section; did you mean store?",
         f'{file}:9: [pbx] ami_port: needed with mode = "external"',
         f'{file}:9: [pbx] ami_user: needed with mode = "external"',
         f'{file}:9: [pbx] ami_secret: needed with mode = "external"',
-        f"{file}:11: [pbx] bind_address: 'localhost' is not an IP address, "
-        "such as 127.0.0.1 or ::1",
+        f"{file}:11: [pbx] bind_address: 'localhost' is not an IP address, such as {ADDRESSES}",
         "DESKBELL_LOG_FORMT: no such setting; did you mean DESKBELL_LOG_FORMAT?",
         "DESKBELL_LOG_LEVEL: [log] level: Input should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'",
         "DESKBELL_STORE_URL: [store] url: a database URL begins with sqlite:/// or postgresql://",
