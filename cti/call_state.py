@@ -1,0 +1,295 @@
+"""What the call model remembers: channels, offers, calls, and what can be read off them.
+
+Owns the records and the questions about one call that need no message: its direction, its outcome,
+which endpoints are agents' phones. Refuses to know AMI events (call_model) and signals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from crm_store.signals import Direction, Outcome
+
+TRUNK_WORDS: Final = (
+    "trunk",
+    "sipp",
+    "provider",
+    "carrier",
+    "pstn",
+    "gateway",
+    "external",
+    "inbound",
+    "incoming",
+    "public",
+    "from-did",
+)
+PHONE_WORDS: Final = ("internal", "agent", "phone", "users", "local")
+EXTENSION_DIGITS: Final = range(2, 7)
+"""An extension has 2 to 6 digits; anything longer is a number of the telephone network."""
+MAX_KEYED: Final = 200
+"""Digits remembered of one caller; a stuck key fills no memory."""
+MAX_ENDED: Final = 20_000
+"""Ended channels and calls remembered, so that a late or repeated message revives none."""
+
+
+def endpoint_of(channel_name: str) -> str:
+    """`PJSIP/1001-0000002a` → `PJSIP/1001`: technology and resource, without the serial number."""
+    return channel_name.rpartition("-")[0] or channel_name
+
+
+def is_network_number(number: str) -> bool:
+    """Whether `number` is one of the telephone network rather than an extension."""
+    digits = sum(character.isdigit() for character in number)
+    return number.startswith("+") or digits >= EXTENSION_DIGITS.stop
+
+
+def known_number(number: str) -> str:
+    """A caller's number as sent, "" where Asterisk has none (it writes `<unknown>`)."""
+    return "" if number == "<unknown>" else number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelSnapshot:
+    """A channel as Asterisk described it at one moment."""
+
+    uniqueid: str
+    linkedid: str
+    name: str
+    number: str
+    caller_name: str
+    context: str
+    exten: str
+    down: bool
+    up: bool
+
+
+class Channel:
+    """One leg of a call. `uniqueid` never changes, `name` does when Asterisk masquerades."""
+
+    __slots__ = (
+        "bridge",
+        "call",
+        "context",
+        "dialled",
+        "endpoint",
+        "hangup_cause",
+        "held",
+        "local",
+        "name",
+        "number",
+        "originated",
+        "ringing",
+        "uniqueid",
+        "up",
+    )
+
+    def __init__(self, uniqueid: str, name: str, number: str, context: str, up: bool) -> None:
+        self.uniqueid = uniqueid
+        self.call: Call
+        self.number = number
+        self.context = context
+        self.bridge = ""
+        self.hangup_cause = ""
+        """The cause of a hangup that this leg's own end asked for; "" while it has not."""
+        self.dialled = False
+        self.originated = False
+        self.ringing = False
+        self.up = up
+        self.held = False
+        self.rename(name)
+
+    def rename(self, name: str) -> None:
+        self.name = name
+        self.endpoint = endpoint_of(name)
+        self.local = name.startswith("Local/")
+
+
+class Offer:
+    """An agent's phone being rung; `open` until it is answered or ended."""
+
+    __slots__ = ("agent", "answered", "endpoint", "open", "queue")
+
+    def __init__(self, endpoint: str, agent: str, queue: str) -> None:
+        self.endpoint = endpoint
+        self.agent = agent
+        self.queue = queue
+        self.open = True
+        self.answered = False
+
+
+class Call:
+    """All channels with one Linkedid, and the story so far. Times as signals have them."""
+
+    def __init__(self, linkedid: str, first: Channel, callee: str, caller_name: str) -> None:
+        self.linkedid = linkedid
+        self.first_uniqueid = first.uniqueid
+        self.first_endpoint = first.endpoint
+        self.first_context = first.context
+        self.originated = False
+        self.caller = first.number
+        self.caller_name = caller_name
+        self.callee = callee
+        self.started_at: float | None = None
+        self.channels: dict[str, Channel] = {}
+        self.offers: dict[str, Offer] = {}
+        self.local_members: dict[str, tuple[str, str]] = {}
+        self.rang: list[str] = []
+        self.dialled_phone = False
+        self.dialled_number = ""
+        self.queue = ""
+        self.waiting = False
+        self.joined_at: float | None = None
+        self.left_at: float | None = None
+        self.queue_exit: Outcome | None = None
+        self.abandon_seen = False
+        self.answered = False
+        self.answered_by = ""
+        self.answered_at: float | None = None
+        self.first_leg_answered_at: float | None = None
+        self.dial_status = ""
+        self.voicemail = False
+        self.transferred_to = ""
+        self.transfer_open = False
+        self.parked = ""
+        self.parked_by = ""
+        self.keyed = ""
+        self.first_was_up = first.up
+        self.first_hung_up = False
+        self.cause = ""
+        self.hangup_cause = ""
+
+    @property
+    def first(self) -> Channel | None:
+        """The leg that began the call, while it lives."""
+        return self.channels.get(self.first_uniqueid)
+
+    def wait_seconds(self) -> float | None:
+        until = self.left_at if self.left_at is not None else self.answered_at
+        return _span(self.joined_at, until)
+
+    def talk_seconds(self, ended_at: float | None) -> float | None:
+        return _span(self.answered_at, ended_at) if self.answered else None
+
+
+def _span(start: float | None, end: float | None) -> float | None:
+    return None if start is None or end is None else max(0.0, round(end - start, 3))
+
+
+class PartyGuess:
+    """Tells agents' phones from trunks: by what is configured, else by how PBXs are written.
+
+    A recorded stream comes without its configuration, so names, contexts and numbers must do.
+    """
+
+    def __init__(self, phones: Mapping[str, str], trunks: Iterable[str]) -> None:
+        self._trunks = frozenset(trunks)
+        self.members: dict[str, str] = dict(phones)
+        """Endpoints known as agents' phones, with the queue member's name where it is known."""
+
+    def learn(self, interface: str, member_name: str) -> None:
+        """Remember a queue member; its name is "" where Asterisk only repeats the interface."""
+        if interface and not interface.startswith("Local/"):
+            self.members[interface] = "" if member_name == interface else member_name
+
+    def is_phone(self, endpoint: str, number: str, context: str) -> bool:
+        """Whether a leg that calls in is an agent's phone."""
+        if endpoint in self.members:
+            return True
+        if endpoint in self._trunks:
+            return False
+        resource = endpoint.partition("/")[2].lower()
+        lowered = context.lower()
+        if _has_word(resource, TRUNK_WORDS) or _has_word(lowered, TRUNK_WORDS):
+            return False
+        if _has_word(lowered, PHONE_WORDS) or number.lower() == resource != "":
+            return True
+        return _is_extension(resource) or _is_extension(number)
+
+    def is_dialled_phone(self, endpoint: str, number: str, dial_string: str) -> bool:
+        """Whether a leg that is dialled out is an agent's phone rather than a trunk."""
+        if endpoint in self.members:
+            return True
+        resource = endpoint.partition("/")[2]
+        if endpoint in self._trunks or _has_word(resource.lower(), TRUNK_WORDS):
+            return False
+        target = dial_string.removeprefix(endpoint.partition("/")[0] + "/")
+        if "@" in target or "/" in target:
+            return False
+        return _is_extension(resource) or not is_network_number(number)
+
+    def direction(self, call: Call) -> Direction:
+        """Where the call goes, as far as is known now."""
+        phone = self.is_phone(call.first_endpoint, call.caller, call.first_context)
+        if call.originated:
+            inside = call.dialled_phone and not call.dialled_number
+            return Direction.INTERNAL if phone and inside else Direction.OUTBOUND
+        if not phone:
+            return Direction.INBOUND
+        if call.dialled_number or (is_network_number(call.callee) and not call.dialled_phone):
+            return Direction.OUTBOUND
+        return Direction.INTERNAL
+
+
+def _has_word(text: str, words: tuple[str, ...]) -> bool:
+    return any(word in text for word in words)
+
+
+def _is_extension(text: str) -> bool:
+    return text.isdecimal() and len(text) in EXTENSION_DIGITS
+
+
+DIAL_OUTCOMES: Final = {
+    "BUSY": Outcome.BUSY,
+    "NOANSWER": Outcome.NO_ANSWER,
+    "CHANUNAVAIL": Outcome.FAILED,
+    "CONGESTION": Outcome.FAILED,
+    "INVALIDARGS": Outcome.FAILED,
+}
+BUSY_CAUSE: Final = "17"
+NO_ANSWER_CAUSES: Final = ("18", "19")
+
+
+def outcome_of(call: Call, direction: Direction, hangup_cause: str) -> Outcome:
+    """How the call ended. `hangup_cause` is the Q.850 number of the first leg's hangup.
+
+    Abandoned means that the caller gave up before a person answered, wherever they waited.
+    """
+    if call.answered:
+        return Outcome.ANSWERED
+    if call.voicemail:
+        return Outcome.VOICEMAIL
+    if call.queue_exit is not None:
+        return call.queue_exit
+    gave_up = Outcome.ABANDONED if direction is Direction.INBOUND else Outcome.NO_ANSWER
+    if call.dial_status:
+        return DIAL_OUTCOMES.get(call.dial_status, gave_up)
+    if call.first_leg_answered_at is not None:
+        return Outcome.ANSWERED
+    if hangup_cause == BUSY_CAUSE:
+        return Outcome.BUSY
+    if call.first_hung_up:
+        return gave_up
+    if hangup_cause in NO_ANSWER_CAUSES:
+        return Outcome.NO_ANSWER
+    return Outcome.EXIT if call.first_was_up else Outcome.FAILED
+
+
+class RecentlyEnded:
+    """The most recently ended identifiers, oldest forgotten first."""
+
+    def __init__(self, limit: int = MAX_ENDED) -> None:
+        self._limit = limit
+        self._ended: dict[str, None] = {}
+
+    def add(self, identifier: str) -> None:
+        self._ended[identifier] = None
+        if len(self._ended) > self._limit:
+            del self._ended[next(iter(self._ended))]
+
+    def discard(self, identifier: str) -> None:
+        self._ended.pop(identifier, None)
+
+    def __contains__(self, identifier: str) -> bool:
+        return identifier in self._ended

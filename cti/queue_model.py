@@ -1,0 +1,246 @@
+"""The queues of one PBX: who may be rung, who is paused and why, and how many callers wait.
+
+Owns what app_queue says of its members and callers, so an agent's state here is what Asterisk does
+with them, not what somebody wished. Sans-IO like the call model: AMI messages in, signals out. It
+refuses to know calls and people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from crm_store.signals import AgentState, AgentStateChanged, QueueChanged, Signal
+
+Message = Mapping[str, str]
+
+WRAP_UP_REASON: Final = "wrap-up"
+"""The pause reason by which Asterisk itself remembers that an agent writes up a call."""
+
+PHONE_UNREACHABLE: Final = "phone_unreachable"
+"""The reason of an agent who is signed in, but whose phone is not registered."""
+
+# Device states, as app_queue numbers them (include/asterisk/devicestate.h).
+NOT_IN_USE: Final = frozenset({"0", "1"})
+TALKING: Final = frozenset({"2", "3", "8"})
+RINGING: Final = frozenset({"6", "7"})
+UNREACHABLE: Final = frozenset({"4", "5"})
+
+
+@dataclass(slots=True)
+class Member:
+    """One agent's place in one queue."""
+
+    agent: str
+    endpoint: str
+    status: str = "0"
+    paused: bool = False
+    reason: str = ""
+
+    @property
+    def available(self) -> bool:
+        return not self.paused and self.status in NOT_IN_USE
+
+
+class QueueModel:
+    """All queues of one PBX. Feed it messages in order; `rebuild` it after each connect."""
+
+    def __init__(self, pbx: str = "") -> None:
+        self.pbx = pbx
+        self.members: dict[str, dict[str, Member]] = {}
+        """By queue, then by interface."""
+        self.waiting: dict[str, int] = {}
+        self._told_agents: dict[str, AgentStateChanged] = {}
+        self._told_queues: dict[str, QueueChanged] = {}
+        self._at: float | None = None
+        self._handlers: dict[str, Callable[[Message], None]] = {
+            "QueueMemberAdded": self._on_member,
+            "QueueMemberStatus": self._on_member,
+            "QueueMemberPause": self._on_member,
+            "QueueMemberPenalty": self._on_member,
+            "QueueMemberRemoved": self._on_removed,
+            "QueueCallerJoin": self._on_callers,
+            "QueueCallerLeave": self._on_callers,
+            "QueueParams": self._on_params,
+            "QueueMember": self._on_member,
+        }
+
+    def feed(self, message: Message) -> list[Signal]:
+        """Take one AMI message; return what changed. Never raises on any message."""
+        handler = self._handlers.get(message.get("Event", ""))
+        queue = message.get("Queue", "")
+        if handler is None or not queue:
+            return []
+        try:
+            self._at = float(message.get("Timestamp", ""))
+        except ValueError:
+            self._at = None
+        touched = set(self._agents_of(queue)) if handler == self._on_removed else set()
+        handler(message)
+        touched.update(self._agents_of(queue, message.get("Interface") or message.get("Location")))
+        return self._news((queue,), touched)
+
+    def rebuild(self, queue_status: Iterable[Message]) -> list[Signal]:
+        """Start over from the answer to QueueStatus; return what differs from what was told."""
+        self.members.clear()
+        self.waiting.clear()
+        self._at = None
+        for message in queue_status:
+            handler = self._handlers.get(message.get("Event", ""))
+            if handler is not None and message.get("Queue"):
+                handler(message)
+        queues = {*self.members, *self.waiting, *self._told_queues}
+        return self._news(queues, {*self._told_agents, *self._all_agents()})
+
+    def state_of(self, agent: str) -> AgentStateChanged | None:
+        """The agent's state as last told, None for one who never joined a queue."""
+        return self._told_agents.get(agent)
+
+    def queues_of(self, agent: str) -> tuple[str, ...]:
+        """The queues that the agent is signed in to, in alphabetical order."""
+        return tuple(
+            sorted(
+                queue
+                for queue, members in self.members.items()
+                if any(member.agent == agent for member in members.values())
+            )
+        )
+
+    def _on_member(self, message: Message) -> None:
+        endpoint = message.get("Interface") or message.get("Location") or ""
+        if not endpoint:
+            return
+        agent = message.get("MemberName") or message.get("Name") or endpoint
+        members = self.members.setdefault(message["Queue"], {})
+        member = members.setdefault(endpoint, Member(agent, endpoint))
+        member.agent = agent
+        member.status = message.get("Status", member.status)
+        if "Paused" in message:
+            member.paused = message["Paused"] == "1"
+            reason = message.get("PausedReason", message.get("Reason", ""))
+            member.reason = reason if member.paused else ""
+
+    def _on_removed(self, message: Message) -> None:
+        endpoint = message.get("Interface") or message.get("Location") or ""
+        self.members.get(message["Queue"], {}).pop(endpoint, None)
+
+    def _on_callers(self, message: Message) -> None:
+        count = message.get("Count", "")
+        if count.isdecimal():
+            self.waiting[message["Queue"]] = int(count)
+
+    def _on_params(self, message: Message) -> None:
+        self.members.setdefault(message["Queue"], {})
+        calls = message.get("Calls", "")
+        self.waiting[message["Queue"]] = int(calls) if calls.isdecimal() else 0
+
+    def _agents_of(self, queue: str, endpoint: str | None = None) -> list[str]:
+        members = self.members.get(queue, {})
+        if endpoint is None:
+            return [member.agent for member in members.values()]
+        return [members[endpoint].agent] if endpoint in members else []
+
+    def _all_agents(self) -> set[str]:
+        return {member.agent for members in self.members.values() for member in members.values()}
+
+    def _news(self, queues: Iterable[str], agents: Iterable[str]) -> list[Signal]:
+        news: list[Signal] = []
+        for agent in agents:
+            state = self._agent_now(agent)
+            told = self._told_agents.get(agent)
+            if told is None or not _same_state(told, state):
+                self._told_agents[agent] = state
+                news.append(state)
+        for queue in queues:
+            numbers = self._queue_now(queue)
+            before = self._told_queues.get(queue)
+            if before is None or not _same_numbers(before, numbers):
+                self._told_queues[queue] = numbers
+                news.append(numbers)
+        return news
+
+    def _agent_now(self, agent: str) -> AgentStateChanged:
+        places = [
+            (queue, member)
+            for queue, members in self.members.items()
+            for member in members.values()
+            if member.agent == agent
+        ]
+        told = self._told_agents.get(agent)
+        endpoint = places[0][1].endpoint if places else (told.endpoint if told else "")
+        state, reason = _state([member for _, member in places])
+        return AgentStateChanged(
+            pbx=self.pbx,
+            at=self._at,
+            agent=agent,
+            endpoint=endpoint,
+            state=state,
+            reason=reason,
+            queues=tuple(sorted(queue for queue, _ in places)),
+        )
+
+    def _queue_now(self, queue: str) -> QueueChanged:
+        members = self.members.get(queue, {}).values()
+        return QueueChanged(
+            pbx=self.pbx,
+            at=self._at,
+            queue=queue,
+            waiting=self.waiting.get(queue, 0),
+            available=sum(member.available for member in members),
+            paused=sum(member.paused for member in members),
+            busy=sum(
+                not member.paused and member.status in TALKING | RINGING for member in members
+            ),
+        )
+
+
+def _state(places: list[Member]) -> tuple[AgentState, str]:
+    """One state from an agent's places in all queues: a phone has one device state."""
+    if not places:
+        return AgentState.OFFLINE, ""
+    statuses = {member.status for member in places}
+    if statuses & TALKING:
+        return AgentState.ON_CALL, ""
+    if statuses & RINGING:
+        return AgentState.RINGING, ""
+    paused = next((member for member in places if member.paused), None)
+    if paused is not None:
+        if paused.reason == WRAP_UP_REASON:
+            return AgentState.WRAP_UP, ""
+        return AgentState.PAUSED, paused.reason
+    if statuses & UNREACHABLE:
+        return AgentState.OFFLINE, PHONE_UNREACHABLE
+    return AgentState.AVAILABLE, ""
+
+
+def _same_state(told: AgentStateChanged, now: AgentStateChanged) -> bool:
+    return (told.state, told.reason, told.queues, told.endpoint) == (
+        now.state,
+        now.reason,
+        now.queues,
+        now.endpoint,
+    )
+
+
+def _same_numbers(told: QueueChanged, now: QueueChanged) -> bool:
+    return (told.waiting, told.available, told.paused, told.busy) == (
+        now.waiting,
+        now.available,
+        now.paused,
+        now.busy,
+    )
+
+
+QUEUE_EVENTS: Final = frozenset(
+    {
+        "QueueMemberAdded",
+        "QueueMemberStatus",
+        "QueueMemberPause",
+        "QueueMemberPenalty",
+        "QueueMemberRemoved",
+        "QueueCallerJoin",
+        "QueueCallerLeave",
+    }
+)
+"""The names of the events that the queue model reads as they come."""

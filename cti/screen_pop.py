@@ -1,0 +1,208 @@
+"""The screen pop: who is calling, on the right agent's screen, before the phone rings.
+
+Owns the look-up of each call's customer (begun at the call's first signal, kept while it lives) and
+the ScreenPop signal. A slow store delays the card, never the pop: after a short grace it goes out
+with the number alone and again with the card. Refuses to know where customers are kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from crm_store.bus import Bus
+from crm_store.signals import (
+    CallEnded,
+    CallMerged,
+    CallOffered,
+    CallOfferEnded,
+    CallStarted,
+    CallTransferred,
+    Direction,
+    ScreenPop,
+    Signal,
+)
+
+log = logging.getLogger(__name__)
+
+Cards = tuple[dict[str, Any], ...]
+LookUp = Callable[[str], Awaitable[Cards]]
+"""From an E.164 number to the cards of all who have it, most recent first."""
+
+GRACE_SECONDS: Final = 0.03
+"""How long a pop waits for its card before it goes out without."""
+ATTEMPT_SECONDS: Final = 2.0
+"""A look-up that takes longer is asked anew; the store may be locked."""
+RETRY_SECONDS: Final = 0.5
+
+
+@dataclass(slots=True)
+class CallerLookUp:
+    """What is known of the person at the other end of one call."""
+
+    caller: str
+    caller_name: str
+    number: str | None
+    cards: Cards = ()
+    done: bool = False
+    task: asyncio.Task[None] | None = None
+    waiting: dict[str, tuple[CallOffered, asyncio.TimerHandle | None]] = field(default_factory=dict)
+
+
+class ScreenPops:
+    """Turns offers into pops. `to_number` is None for withheld numbers and extensions."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        to_number: Callable[[str], str | None],
+        look_up: LookUp,
+        agent_of: Callable[[str], str],
+        grace_seconds: float = GRACE_SECONDS,
+    ) -> None:
+        self._bus = bus
+        self._to_number = to_number
+        self._look_up = look_up
+        self._agent_of = agent_of
+        self._grace_seconds = grace_seconds
+        self._calls: dict[tuple[str, str], CallerLookUp] = {}
+        self._handlers: dict[type[Signal], Callable[[Any], None]] = {
+            CallStarted: self._on_started,
+            CallOffered: self._on_offered,
+            CallOfferEnded: self._on_offer_ended,
+            CallTransferred: self._on_transferred,
+            CallMerged: self._on_merged,
+            CallEnded: self._on_ended,
+        }
+
+    def on_signal(self, signal: Signal) -> None:
+        """The bus's listener."""
+        handler = self._handlers.get(type(signal))
+        if handler is not None:
+            handler(signal)
+
+    def refresh(self, customer_id: int) -> None:
+        """A customer's card changed: the calls that show it look it up again for their next pop."""
+        for known in self._calls.values():
+            if any(card.get("id") == customer_id for card in known.cards):
+                self._start(known)
+
+    def refresh_number(self, number: str) -> None:
+        """A number was given to somebody: calls from it look again for their next pop."""
+        for known in self._calls.values():
+            if known.number == number:
+                self._start(known)
+
+    async def close(self) -> None:
+        tasks = [known.task for known in self._calls.values() if known.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _on_started(self, signal: CallStarted) -> None:
+        other = signal.callee if signal.direction is Direction.OUTBOUND else signal.caller
+        self._known(signal.pbx, signal.call, other, signal.caller_name)
+
+    def _on_offered(self, signal: CallOffered) -> None:
+        known = self._known(signal.pbx, signal.call, signal.caller, "")
+        if known.done:
+            self._pop(signal, known)
+            return
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(self._grace_seconds, self._pop_without_card, signal, known)
+        known.waiting[signal.endpoint] = (signal, timer)
+
+    def _on_offer_ended(self, signal: CallOfferEnded) -> None:
+        known = self._calls.get((signal.pbx, signal.call))
+        if known is not None:
+            self._forget_waiting(known, signal.endpoint)
+
+    def _on_transferred(self, signal: CallTransferred) -> None:
+        """A transfer takes the pop along to the phone that has the call now."""
+        if signal.cause == "blind":
+            return
+        self._on_offered(
+            CallOffered(
+                pbx=signal.pbx, at=signal.at, call=signal.call, endpoint=signal.target, caller=""
+            )
+        )
+
+    def _on_merged(self, signal: CallMerged) -> None:
+        merged = self._calls.pop((signal.pbx, signal.merged), None)
+        if merged is not None:
+            for endpoint in list(merged.waiting):
+                self._forget_waiting(merged, endpoint)
+
+    def _on_ended(self, signal: CallEnded) -> None:
+        known = self._calls.pop((signal.pbx, signal.call), None)
+        if known is None:
+            return
+        for endpoint in list(known.waiting):
+            self._forget_waiting(known, endpoint)
+        if known.task is not None:
+            known.task.cancel()
+
+    def _known(self, pbx: str, call: str, caller: str, caller_name: str) -> CallerLookUp:
+        key = (pbx, call)
+        known = self._calls.get(key)
+        if known is None:
+            number = self._to_number(caller)
+            known = self._calls[key] = CallerLookUp(caller, caller_name, number)
+            if number is None:
+                known.done = True
+            else:
+                self._start(known)
+        return known
+
+    def _start(self, known: CallerLookUp) -> None:
+        if known.task is not None:
+            known.task.cancel()
+        known.task = asyncio.get_running_loop().create_task(self._find(known))
+
+    async def _find(self, known: CallerLookUp) -> None:
+        assert known.number is not None
+        while True:
+            try:
+                async with asyncio.timeout(ATTEMPT_SECONDS):
+                    known.cards = await self._look_up(known.number)
+            except Exception as error:
+                log.warning("a caller could not be looked up yet: %s", type(error).__name__)
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                break
+        known.done = True
+        for endpoint, (signal, _) in list(known.waiting.items()):
+            self._forget_waiting(known, endpoint)
+            self._pop(signal, known)
+
+    def _forget_waiting(self, known: CallerLookUp, endpoint: str) -> None:
+        _, timer = known.waiting.pop(endpoint, (None, None))
+        if timer is not None:
+            timer.cancel()
+
+    def _pop_without_card(self, signal: CallOffered, known: CallerLookUp) -> None:
+        known.waiting[signal.endpoint] = (signal, None)
+        self._pop(signal, known)
+
+    def _pop(self, signal: CallOffered, known: CallerLookUp) -> None:
+        agent = self._agent_of(signal.endpoint) or signal.agent
+        if not agent:
+            return
+        self._bus.publish(
+            ScreenPop(
+                pbx=signal.pbx,
+                at=signal.at,
+                call=signal.call,
+                agent=agent,
+                endpoint=signal.endpoint,
+                queue=signal.queue,
+                caller=known.caller,
+                caller_name=known.caller_name,
+                number=known.number,
+                matches=known.cards,
+                looking_up=not known.done,
+            )
+        )
