@@ -22,6 +22,7 @@ from crm_store.signals import (
     Outcome,
     Signal,
 )
+from cti.call_rebuild import rebuild
 from cti.call_state import (
     MAX_KEYED,
     Call,
@@ -85,6 +86,28 @@ class CallModel:
             self._live.at = None
         handler(message)
         return self._live.take_signals() if self._live.signals else NO_SIGNALS
+
+    def rebuild(
+        self,
+        channels: Iterable[Message],
+        queue_status: Iterable[Message],
+        parked_calls: Iterable[Message],
+        at: float | None,
+    ) -> Sequence[Signal]:
+        """Become what Asterisk lists; what it can't say is kept of the calls known before.
+
+        The arguments are the events that CoreShowChannels, QueueStatus and ParkedCalls answer with.
+        """
+        self._live.at = at
+        parked = list(parked_calls)
+        still_parked = {row.get("ParkeeUniqueid") for row in parked}
+        for call in self._live.calls.values():
+            if call.parked and not still_parked.intersection(call.channels):
+                call.parked = call.parked_by = ""
+        for row in parked:
+            self._on_parked(row)
+        rebuild(self._live, self._channel, channels, queue_status)
+        return self._live.take_signals()
 
     def finish(self, cause: str = "the stream ended") -> Sequence[Signal]:
         """End every call that is still open: the stream, or the PBX, is gone."""
@@ -211,10 +234,7 @@ class CallModel:
         call, queue = channel.call, message.get("Queue", "")
         if call.waiting and call.queue == queue:
             return
-        self._live.still_alive(call)
-        call.queue, call.waiting = queue, True
-        call.joined_at, call.left_at = self._live.at, None
-        call.queue_exit, call.abandon_seen = None, False
+        self._live.join_queue(call, queue)
         position = message.get("Position", "")
         self._live.emit(
             CallQueued,
@@ -295,25 +315,8 @@ class CallModel:
     def _on_bridge_enter(self, message: Message) -> None:
         channel = self._channel(message)
         bridge = message.get("BridgeUniqueid", "")
-        if channel is None or not bridge or message.get("BridgeTechnology") == "holding_bridge":
-            return
-        self._live.leave_bridge(channel)
-        channel.bridge = bridge
-        members = self._live.bridges.setdefault(bridge, {})
-        members[channel.uniqueid] = channel
-        call = channel.call
-        self._live.still_alive(call)
-        if channel.local:
-            return
-        offer = call.offers.get(channel.uniqueid)
-        if offer is not None and not offer.answered:
-            self._live.answered(channel)
-        elif not call.answered:
-            for other in members.values():
-                if other is not channel and not other.local:
-                    first = channel.uniqueid == call.first_uniqueid
-                    self._live.answered(other if first else channel)
-                    break
+        if channel is not None and bridge and message.get("BridgeTechnology") != "holding_bridge":
+            self._live.enter_bridge(channel, bridge)
 
     def _on_bridge_leave(self, message: Message) -> None:
         channel = self._channel(message)

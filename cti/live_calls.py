@@ -235,6 +235,12 @@ class LiveCalls:
             if other.open and other.queue == offer.queue:
                 self.end_offer(call, other, "answered_elsewhere")
 
+    def join_queue(self, call: Call, queue: str) -> None:
+        self.still_alive(call)
+        call.queue, call.waiting = queue, True
+        call.joined_at, call.left_at = self.at, None
+        call.queue_exit, call.abandon_seen = None, False
+
     def leave_queue(self, call: Call, why: Outcome) -> None:
         call.waiting, call.left_at = False, self.at
         if why is not Outcome.ANSWERED:
@@ -245,6 +251,27 @@ class LiveCalls:
         """The caller goes on after the queue raised an abandon: it was the queue's timeout."""
         if call.queue_exit is Outcome.ABANDONED and not call.first_hung_up:
             call.queue_exit = Outcome.TIMEOUT
+
+    def enter_bridge(self, channel: Channel, bridge: str) -> None:
+        """The leg hears the others in the bridge; whoever was not dialled has answered by it."""
+        if channel.bridge != bridge:
+            self.leave_bridge(channel)
+        channel.bridge = bridge
+        members = self.bridges.setdefault(bridge, {})
+        members[channel.uniqueid] = channel
+        call = channel.call
+        self.still_alive(call)
+        if channel.local:
+            return
+        offer = call.offers.get(channel.uniqueid)
+        if offer is not None and not offer.answered:
+            self.answered(channel)
+        elif not call.answered:
+            for other in members.values():
+                if other is not channel and not other.local:
+                    first = channel.uniqueid == call.first_uniqueid
+                    self.answered(other if first else channel)
+                    break
 
     def leave_bridge(self, channel: Channel) -> None:
         members = self.bridges.get(channel.bridge)

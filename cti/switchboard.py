@@ -1,0 +1,195 @@
+"""One PBX as Deskbell sees it: its AMI link, its calls, its queues, and its agents' places.
+
+Owns the order of things: a message goes to the call model, then to the queue model, and what they
+say to the bus, all before the next message; after each connect both are rebuilt from Asterisk's own
+lists before anything newer is believed. Refuses to know customers, pages and the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from crm_store.bus import Bus
+from crm_store.signals import PbxLinkChanged, Signal
+from cti.agents import Agents, AgentSeat
+from cti.ami import AmiLink, AmiResponse, LinkState
+from cti.call_model import WANTED_EVENTS, CallModel
+from cti.call_state import Call
+from cti.queue_model import QUEUE_EVENTS, QueueModel
+
+log = logging.getLogger(__name__)
+
+Message = dict[str, str]
+
+RECONCILE_SECONDS = 60.0
+"""How often the models are held against Asterisk's own lists, should an event ever be lost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AmiAddress:
+    """Where and as whom to reach the manager interface."""
+
+    host: str
+    port: int
+    user: str
+    secret: str
+
+
+class Switchboard:
+    """Everything live about one PBX. `start`, then listen to the bus; `close` at the end."""
+
+    def __init__(
+        self,
+        name: str,
+        address: AmiAddress,
+        bus: Bus,
+        *,
+        trunks: Iterable[str] = (),
+        wrap_up_seconds: Mapping[str, float] | None = None,
+        record: BinaryIO | None = None,
+        reconcile_seconds: float = RECONCILE_SECONDS,
+    ) -> None:
+        self.name = name
+        self.calls = CallModel(name, trunks=trunks)
+        self.queues = QueueModel(name)
+        self.agents = Agents(self.action, self.queues, wrap_up_seconds or {})
+        self.link = AmiLink(
+            address.host,
+            address.port,
+            address.user,
+            address.secret,
+            wanted_events=WANTED_EVENTS | QUEUE_EVENTS,
+            on_message=self._on_message,
+            on_up=self._on_up,
+            on_down=self._on_down,
+            record=record,
+        )
+        self._bus = bus
+        self._kept_back: list[Message] | None = []
+        self._reconcile_seconds = reconcile_seconds
+        self._reconciling: asyncio.Task[None] | None = None
+        bus.listen(self.agents.on_signal)
+
+    def seat(self, seats: Sequence[AgentSeat]) -> None:
+        """Name the agents who have a phone on this PBX."""
+        self.agents.seat(seats)
+        for seat in seats:
+            self.calls.parties.learn(seat.endpoint, seat.login)
+
+    async def start(self) -> None:
+        """Begin to connect; returns at once, the link comes up when Asterisk is there."""
+        self.link.start()
+        self._reconciling = asyncio.create_task(self._reconcile_now_and_then())
+
+    async def close(self) -> None:
+        if self._reconciling is not None:
+            self._reconciling.cancel()
+            await asyncio.gather(self._reconciling, return_exceptions=True)
+        await self.agents.close()
+        await self.link.close()
+
+    async def action(self, name: str, **headers: Any) -> AmiResponse:
+        """One AMI action. Raises what `AmiLink.action` raises."""
+        return await self.link.action(name, **headers)
+
+    def live_calls(self) -> list[dict[str, Any]]:
+        """The calls in progress as plain values, for a snapshot."""
+        return [self._plain(call) for call in self.calls.calls.values()]
+
+    def _on_message(self, message: Message) -> None:
+        if self._kept_back is not None:
+            self._kept_back.append(message)
+            return
+        self._take(message)
+
+    def _take(self, message: Message) -> None:
+        for signal in self.calls.feed(message):
+            self._bus.publish(signal)
+        for signal in self.queues.feed(message):
+            self._bus.publish(signal)
+
+    async def _on_up(self) -> None:
+        """Rebuild from Asterisk's lists; what comes meanwhile is kept back and taken after them."""
+        self._kept_back = []
+        await self._rebuild()
+        self._publish([PbxLinkChanged(pbx=self.name, at=time.time(), up=True)])
+        log.info(
+            "PBX %s: link up, %d calls, %d queues",
+            self.name,
+            len(self.calls.calls),
+            len(self.queues.members),
+        )
+
+    async def _rebuild(self) -> None:
+        channels = await self.link.list_action("CoreShowChannels")
+        queue_status = await self.link.list_action("QueueStatus")
+        parked = await self._parked_calls()
+        kept_back, self._kept_back = self._kept_back or [], None
+        self._publish(self.calls.rebuild(channels, queue_status, parked, time.time()))
+        self._publish(self.queues.rebuild(queue_status))
+        for message in kept_back:
+            self._take(message)
+
+    async def _parked_calls(self) -> list[Message]:
+        try:
+            return list(await self.link.list_action("ParkedCalls"))
+        except Exception as error:
+            # A PBX without res_parking has no such action, and no parked calls.
+            log.debug("PBX %s does not list parked calls: %s", self.name, error)
+            return []
+
+    def _on_down(self, cause: str) -> None:
+        self._kept_back = []
+        log.warning("PBX %s: link down: %s", self.name, cause)
+        self._publish([PbxLinkChanged(pbx=self.name, at=time.time(), up=False, cause=cause)])
+
+    async def _reconcile_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(self._reconcile_seconds)
+            if self.link.state is not LinkState.UP:
+                continue
+            self._kept_back = []
+            try:
+                await self._rebuild()
+            except Exception as error:
+                log.warning("PBX %s could not be reconciled: %s", self.name, error)
+                kept_back, self._kept_back = self._kept_back or [], None
+                for message in kept_back:
+                    self._take(message)
+
+    def _publish(self, signals: Iterable[Signal]) -> None:
+        for signal in signals:
+            self._bus.publish(signal)
+
+    def _plain(self, call: Call) -> dict[str, Any]:
+        offers = [offer for offer in call.offers.values() if offer.open]
+        talking = [offer for offer in call.offers.values() if offer.answered]
+        if call.parked:
+            state = "parked"
+        elif call.answered:
+            held = any(channel.held for channel in call.channels.values())
+            state = "held" if held else "answered"
+        elif offers:
+            state = "ringing"
+        else:
+            state = "queued" if call.waiting else "started"
+        return {
+            "pbx": self.name,
+            "call": call.linkedid,
+            "direction": str(self.calls.parties.direction(call)),
+            "caller": call.caller,
+            "caller_name": call.caller_name,
+            "callee": call.callee,
+            "state": state,
+            "queue": call.queue,
+            "agent": (talking[-1].agent or talking[-1].endpoint) if talking else "",
+            "rang": [offer.agent or offer.endpoint for offer in offers],
+            "started_at": call.started_at,
+            "waiting_since": call.joined_at if call.waiting else None,
+            "answered_at": call.answered_at,
+        }
