@@ -32,7 +32,7 @@ MAX_BLOCK: Final = 2 * 1024 * 1024
 """Bytes of one message. `Command` answers of a big PBX reach some 100 kB; no event comes near."""
 
 MAX_SHAPES: Final = 1024
-"""Header orders watched and read by patterns. An Asterisk uses about 200; hostile peers, endless."""
+"""Header orders learnt, one pattern each. An Asterisk uses about 200; hostile peers, endless."""
 
 MAX_SHAPE_LINES: Final = 100
 """A message of more lines is read line by line. Asterisk's longest events have about 60."""
@@ -98,6 +98,16 @@ class AmiFramer:
     def mid_message(self) -> bool:
         """True if the last bytes fed were not the end of a message."""
         return bool(self._rest) or self._skipping
+
+    def wants(self, message: dict[str, str]) -> bool:
+        """True if `message` would be handed out though nobody waits for it as an answer."""
+        return self._wanted is None or "Event" not in message or message["Event"] in self._wanted
+
+    def start_over(self) -> None:
+        """Forget an unfinished message: the bytes to come are those of a new connection."""
+        self._rest.clear()
+        self._skipping = False
+        self.banner = ""
 
     def feed(self, data: bytes) -> list[dict[str, str]]:
         """The wanted messages that `data` completes, in the order of their bytes."""
