@@ -227,6 +227,14 @@ class PbxLinkChanged(Signal):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallerRecognised(CallSignal):
+    """The store has answered who is at the other end of the call; `matches` as in ScreenPop."""
+
+    number: str
+    matches: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScreenPop(CallSignal):
     """What `agent`'s screen must show about a call before its phone rings.
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 from crm_store.bus import Bus
 from crm_store.signals import (
     CallEnded,
+    CallerRecognised,
     CallMerged,
     CallOffered,
     CallOfferEnded,
@@ -43,6 +44,8 @@ RETRY_SECONDS: Final = 0.5
 class CallerLookUp:
     """What is known of the person at the other end of one call."""
 
+    pbx: str
+    call: str
     caller: str
     caller_name: str
     number: str | None
@@ -150,7 +153,7 @@ class ScreenPops:
         known = self._calls.get(key)
         if known is None:
             number = self._to_number(caller)
-            known = self._calls[key] = CallerLookUp(caller, caller_name, number)
+            known = self._calls[key] = CallerLookUp(pbx, call, caller, caller_name, number)
             if number is None:
                 known.done = True
             else:
@@ -174,6 +177,11 @@ class ScreenPops:
             else:
                 break
         known.done = True
+        self._bus.publish(
+            CallerRecognised(
+                pbx=known.pbx, call=known.call, number=known.number, matches=known.cards
+            )
+        )
         for endpoint, (signal, _) in list(known.waiting.items()):
             self._forget_waiting(known, endpoint)
             self._pop(signal, known)

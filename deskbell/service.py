@@ -1,0 +1,284 @@
+"""The service: the one place where all parts are put together, started and stopped in order.
+
+Owns nothing but the wiring: settings become the store, the bus, a switchboard for each PBX, the
+screen pop, the journal and the desk. Every part is told what it needs and knows no settings.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, BinaryIO
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from agent_desk.app import create_app
+from agent_desk.parts import AgentActionRefused, AgentControl, DeskParts
+from crm_store import agents as agent_store
+from crm_store import customers, queues
+from crm_store.agents import AgentRecord
+from crm_store.bus import Bus
+from crm_store.database import Database
+from crm_store.migrations import migrate
+from crm_store.phone_numbers import to_e164
+from crm_store.queues import QueueRecord
+from crm_store.signals import AgentState, AgentStateChanged
+from cti.agents import AgentSeat, UnknownAgent
+from cti.ami import AmiError, LinkState
+from cti.journal import Journal
+from cti.pbx import EmbeddedPbx
+from cti.pbx import PbxSettings as EmbeddedSettings
+from cti.pbx_configuration import MenuConfig, PbxConfiguration, PhoneConfig, QueueConfig
+from cti.screen_pop import ScreenPops
+from cti.switchboard import AmiAddress, Switchboard
+from deskbell.failure import CommandFailed
+from deskbell.settings import PbxSettings, Settings
+
+log = logging.getLogger(__name__)
+
+TRUNK = "PJSIP/trunk"
+"""The endpoint of the telephone network in our own templates."""
+
+
+class Service:
+    """All of Deskbell in one process: `async with Service(settings)`, or start and stop."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        record_ami: BinaryIO | None = None,
+        progress: Callable[[str], None] = log.info,
+    ) -> None:
+        self.settings = settings
+        self.bus = Bus()
+        self.switchboards: dict[str, Switchboard] = {}
+        self.embedded: dict[str, EmbeddedPbx] = {}
+        self.database: Database
+        self.desk_address = ""
+        self.desk_port = 0
+        self._record_ami = record_ami
+        self._progress = progress
+        self._stack = AsyncExitStack()
+        self._agent_of: dict[str, str] = {}
+
+    async def __aenter__(self) -> Service:
+        try:
+            await self.start()
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Bring everything up. Raises CommandFailed, PbxFailed or a database error."""
+        url = self.settings.store.url.get_secret_value()
+        self._progress("database: bringing the tables up to date")
+        await migrate(url)
+        self.database = Database(url)
+        self._stack.push_async_callback(self.database.close)
+        agents = await agent_store.all_agents(self.database)
+        all_queues = await queues.all_queues(self.database)
+        wrap_up = {queue.name: float(queue.wrap_up_seconds) for queue in all_queues}
+        for pbx in self.settings.pbx:
+            address = await self._pbx_address(pbx, agents, all_queues)
+            self.switchboards[pbx.name] = Switchboard(
+                pbx.name,
+                address,
+                self.bus,
+                trunks=(TRUNK,),
+                wrap_up_seconds=wrap_up,
+                record=self._record_ami,
+            )
+        self.seat_agents(agents)
+        journal = Journal(self.database, self.bus, self._to_number, self._live_on)
+        pops = ScreenPops(self.bus, self._to_number, self._look_up, self._agent_with_phone)
+        self.bus.listen(pops.on_signal)
+        self._stack.push_async_callback(pops.close)
+        await self._start_desk()
+        await journal.start()
+        self._stack.push_async_callback(journal.close)
+        for switchboard in self.switchboards.values():
+            await switchboard.start()
+            self._stack.push_async_callback(switchboard.close)
+
+    async def stop(self) -> None:
+        """Stop everything in the opposite order; what is on its way to the store is written."""
+        await self._stack.aclose()
+
+    def seat_agents(self, agents: Sequence[AgentRecord]) -> None:
+        """Tell every PBX who sits at which phone."""
+        self._agent_of = {f"PJSIP/{a.extension}": a.login for a in agents if a.extension}
+        seats = [
+            AgentSeat(a.login, f"PJSIP/{a.extension}", dict.fromkeys(a.queues, 0))
+            for a in agents
+            if a.extension
+        ]
+        for switchboard in self.switchboards.values():
+            switchboard.seat(seats)
+
+    def links_are_up(self) -> bool:
+        """Whether every PBX can be spoken to."""
+        return all(board.link.state is LinkState.UP for board in self.switchboards.values())
+
+    async def _pbx_address(
+        self, pbx: PbxSettings, agents: Sequence[AgentRecord], all_queues: Sequence[QueueRecord]
+    ) -> AmiAddress:
+        if pbx.mode == "external":
+            return AmiAddress(
+                host=pbx.ami_host,
+                port=pbx.ami_port,
+                user=pbx.ami_user,
+                secret=pbx.ami_secret.get_secret_value(),
+            )
+        self._progress(f"PBX {pbx.name}: starting Asterisk")
+        embedded = EmbeddedPbx(
+            EmbeddedSettings(
+                folder=pbx.folder,
+                configuration=pbx_configuration(pbx, agents, all_queues),
+                cache=pbx.cache,
+                bind_address=pbx.bind_address,
+                sip_port=pbx.sip_port,
+                ami_port=pbx.ami_port,
+                http_port=pbx.http_port,
+                rtp_first=pbx.rtp_first,
+                rtp_ports=pbx.rtp_ports,
+            ),
+            progress=self._progress,
+        )
+        await self._stack.enter_async_context(embedded)
+        self.embedded[pbx.name] = embedded
+        return AmiAddress(
+            host=embedded.ami_host,
+            port=embedded.ami_port,
+            user=embedded.ami_user,
+            secret=embedded.ami_secret,
+        )
+
+    async def _start_desk(self) -> None:
+        desk = self.settings.desk
+        parts = DeskParts(
+            database=self.database,
+            bus=self.bus,
+            agents=self._agent_control(),
+            calls=self._live_calls,
+            region=self.settings.numbers.region,
+            session_hours=desk.session_hours,
+            public_url=desk.public_url,
+            secure_cookies=bool(desk.tls_certificate) or desk.public_url.startswith("https"),
+            registry=CollectorRegistry(),
+            link_is_up=self.links_are_up,
+        )
+        runner = web.AppRunner(create_app(parts), access_log=None)
+        await runner.setup()
+        self._stack.push_async_callback(runner.cleanup)
+        site = web.TCPSite(runner, desk.host, desk.port, ssl_context=self._tls())
+        try:
+            await site.start()
+        except OSError as error:
+            raise CommandFailed(
+                f"the desk cannot listen on {desk.host}:{desk.port}: {error.strerror}; "
+                "set another DESKBELL_DESK_PORT, or stop what uses it"
+            ) from None
+        host, port = runner.addresses[0][:2]
+        self.desk_port = int(port)
+        scheme = "https" if desk.tls_certificate else "http"
+        self.desk_address = desk.public_url or f"{scheme}://{host}:{port}"
+
+    def _tls(self) -> ssl.SSLContext | None:
+        desk = self.settings.desk
+        if desk.tls_certificate is None:
+            return None
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(desk.tls_certificate, desk.tls_key)
+        return context
+
+    def _agent_control(self) -> AgentControl:
+        return AgentControl(
+            sign_in=self._on_every_pbx("sign_in"),
+            sign_out=self._on_every_pbx("sign_out"),
+            pause=self._on_every_pbx("pause"),
+            unpause=self._on_every_pbx("unpause"),
+            finish_wrap_up=self._on_every_pbx("finish_wrap_up"),
+            state_of=self._state_of,
+        )
+
+    def _on_every_pbx(self, command: str) -> Callable[..., Awaitable[None]]:
+        async def tell(login: str, *arguments: Any) -> None:
+            for switchboard in self.switchboards.values():
+                try:
+                    await getattr(switchboard.agents, command)(login, *arguments)
+                except UnknownAgent:
+                    raise AgentActionRefused(
+                        "You have no phone: ask your supervisor for an extension."
+                    ) from None
+                except AmiError as error:
+                    raise AgentActionRefused(
+                        f"The telephone system did not do it ({error}). Try again in a moment."
+                    ) from None
+
+        return tell
+
+    def _state_of(self, login: str) -> AgentStateChanged:
+        """The busiest of an agent's states over all PBXs."""
+        states = [board.agents.state_of(login) for board in self.switchboards.values()]
+        present = [state for state in states if state.state is not AgentState.OFFLINE]
+        return (present or states)[0]
+
+    def _live_calls(self) -> list[dict[str, Any]]:
+        return [call for board in self.switchboards.values() for call in board.live_calls()]
+
+    def _live_on(self, pbx: str) -> list[str]:
+        return list(self.switchboards[pbx].calls.calls)
+
+    def _agent_with_phone(self, endpoint: str) -> str:
+        return self._agent_of.get(endpoint, "")
+
+    def _to_number(self, text: str) -> str | None:
+        return to_e164(text, self.settings.numbers.region)
+
+    async def _look_up(self, number: str) -> tuple[dict[str, Any], ...]:
+        found = await customers.find_by_phone(self.database, number)
+        return tuple(card.as_dict() for card in found)
+
+
+def pbx_configuration(
+    pbx: PbxSettings, agents: Sequence[AgentRecord], all_queues: Sequence[QueueRecord]
+) -> PbxConfiguration:
+    """What the PBX is told of agents and queues, from the store's records."""
+    numbers = {queue.name: queue.number for queue in all_queues}
+    menu = MenuConfig(
+        number="610",
+        choices={str(key): queue.number for key, queue in enumerate(all_queues[:9], start=1)},
+    )
+    return PbxConfiguration(
+        queues=[_queue_config(queue, numbers) for queue in all_queues],
+        phones=[
+            PhoneConfig(extension=agent.extension, agent_name=agent.display_name)
+            for agent in agents
+            if agent.extension
+        ],
+        menus=[menu] if all_queues else [],
+        trunk_address=pbx.trunk_address,
+        trunk_port=pbx.trunk_port,
+    )
+
+
+def _queue_config(queue: QueueRecord, numbers: dict[str, str]) -> QueueConfig:
+    return QueueConfig(
+        name=queue.name,
+        number=queue.number,
+        strategy=queue.strategy,
+        ring_seconds=queue.ring_seconds,
+        max_wait_seconds=queue.max_wait_seconds,
+        overflow_queue=numbers.get(queue.overflow, ""),
+        overflow_mailbox=queue.number if queue.overflow == "voicemail" else "",
+        exit_key=queue.exit_key,
+        exit_number=numbers.get(queue.exit_target, ""),
+    )
