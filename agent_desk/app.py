@@ -1,0 +1,178 @@
+"""The desk's web application: every route with who may use it, and what lives as long as it.
+
+Owns the table of routes and the start and stop of the push. Each route's work is in the module that
+is named beside it. Reads no configuration: it is given DeskParts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+from prometheus_client import generate_latest
+
+from agent_desk import api, pages, sign_in
+from agent_desk.desk_metrics import DeskMetrics
+from agent_desk.gate import Access, Route, gate
+from agent_desk.guess_limiter import GuessLimiter
+from agent_desk.languages import compile_catalogues
+from agent_desk.live_state import LiveState, topic_of
+from agent_desk.parts import DeskParts
+from agent_desk.passwords import PasswordCheck
+from agent_desk.pop_audit import PopAudit
+from agent_desk.push import PushHub, PushSession, serve_desk
+from agent_desk.rendering import STATIC_FOLDER, environment
+from agent_desk.sign_in import CHECK, HUB, LIMITER
+from agent_desk.visitor import PAGES, PARTS, json_answer, origin_is_ours, signed_in
+from crm_store import agents, queues
+from crm_store.models import Role
+
+log = logging.getLogger(__name__)
+
+NAMES_SECONDS = 60.0
+"""Agents and queues are read from the store this often, for those who were added since."""
+
+LARGEST_REQUEST = 1_048_576
+
+
+async def show_health(request: web.Request) -> web.StreamResponse:
+    """GET /health: 200 {"database": true, "pbx_link": true}, or 503 with what is false."""
+    parts = request.app[PARTS]
+    try:
+        async with asyncio.timeout(2):
+            await parts.database.fetch("SELECT 1")
+        database = True
+    except Exception:
+        log.exception("the database does not answer")
+        database = False
+    found = {"database": database, "pbx_link": parts.link_is_up()}
+    return json_answer(found, 200 if all(found.values()) else 503)
+
+
+async def show_metrics(request: web.Request) -> web.StreamResponse:
+    """GET /metrics, in Prometheus' text form."""
+    text = generate_latest(request.app[PARTS].registry)
+    return web.Response(
+        body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+    )
+
+
+async def open_push(request: web.Request) -> web.StreamResponse:
+    """GET /push: the WebSocket of docs/push.md."""
+    if not origin_is_ours(request):
+        raise web.HTTPForbidden(text="This WebSocket is for the desk's own pages.")
+    session = signed_in(request)
+    request.app[api.LIVE].topic_for(session.agent.login)
+    return await serve_desk(
+        request,
+        request.app[HUB],
+        PushSession(
+            session.agent.login,
+            session.agent.role.value,
+            session.session_id,
+            session.expires_at.timestamp(),
+        ),
+    )
+
+
+ROUTES = (
+    Route("GET", "/", pages.show_start, Access.EVERYBODY),
+    Route("GET", "/sign-in", sign_in.show_sign_in, Access.EVERYBODY),
+    Route("POST", "/sign-in", sign_in.sign_in, Access.EVERYBODY),
+    Route("POST", "/sign-out", sign_in.sign_out, Access.AGENTS),
+    Route("POST", "/look", sign_in.choose_look, Access.EVERYBODY),
+    Route("GET", "/desk", pages.show_desk, Access.AGENTS),
+    Route("GET", "/customers", pages.find_customers, Access.AGENTS),
+    Route("GET", "/customers/new", pages.new_customer, Access.AGENTS),
+    Route("POST", "/customers/new", pages.create_customer, Access.AGENTS),
+    Route("GET", "/customers/{customer_id}", pages.show_customer, Access.AGENTS),
+    Route("GET", "/customers/{customer_id}/edit", pages.edit_customer, Access.AGENTS),
+    Route("POST", "/customers/{customer_id}/edit", pages.change_customer, Access.AGENTS),
+    Route("GET", "/floor", pages.show_floor, Access.SUPERVISORS),
+    Route("GET", "/push", open_push, Access.AGENTS),
+    Route("POST", "/api/sign-in", sign_in.sign_in_json, Access.EVERYBODY, exempt_from_csrf=True),
+    Route("GET", "/api/me", api.show_me, Access.AGENTS),
+    Route("POST", "/api/agent/serve", api.serve_queues, Access.AGENTS),
+    Route("POST", "/api/agent/leave", api.leave_queues, Access.AGENTS),
+    Route("POST", "/api/agent/pause", api.pause, Access.AGENTS),
+    Route("POST", "/api/agent/unpause", api.unpause, Access.AGENTS),
+    Route("GET", "/api/customers", api.find_customers, Access.AGENTS),
+    Route("POST", "/api/customers", api.create_customer, Access.AGENTS),
+    Route("GET", "/api/customers/{customer_id}", api.show_customer, Access.AGENTS),
+    Route("GET", "/api/customers/{customer_id}/history", api.show_history, Access.AGENTS),
+    Route("GET", "/api/dispositions", api.show_dispositions, Access.AGENTS),
+    Route("POST", "/api/call/customer", api.choose_customer, Access.AGENTS),
+    Route("GET", "/api/call/note", api.show_note, Access.AGENTS),
+    Route("POST", "/api/call/note", api.save_note, Access.AGENTS),
+    Route("POST", "/api/call/wrap-up", api.wrap_up, Access.AGENTS),
+    Route("GET", "/health", show_health, Access.EVERYBODY),
+    Route("GET", "/metrics", show_metrics, Access.SUPERVISORS_OR_LOOPBACK),
+)
+
+
+def create_app(parts: DeskParts) -> web.Application:
+    """The application. It starts listening to the bus here, so that no signal before the server's
+    start is missed. Raises OSError if the languages' catalogues cannot be written or read."""
+    compile_catalogues()
+    app = web.Application(middlewares=gate(ROUTES), client_max_size=LARGEST_REQUEST)
+    app[PARTS] = parts
+    app[PAGES] = environment()
+    app[CHECK] = PasswordCheck()
+    app[LIMITER] = GuessLimiter()
+    app[HUB] = hub = PushHub(lambda session, topic: _may_follow(hub, session, topic))
+    app[api.LIVE] = live = LiveState(hub, parts.agents.state_of, parts.calls)
+    parts.bus.listen(live.on_signal)
+    parts.registry.register(DeskMetrics(hub, live))
+    for route in ROUTES:
+        app.router.add_route(route.method, route.path, route.handler)
+        if route.method == "GET" and route.path != "/push":
+            app.router.add_route("HEAD", route.path, route.handler)
+    app.router.add_static("/static", STATIC_FOLDER, name="static")
+    app.cleanup_ctx.append(_keep_running)
+    app.on_shutdown.append(_close_push)
+    return app
+
+
+def _may_follow(hub: PushHub, session: PushSession, topic: str) -> bool:
+    if topic in ("queues", "agents", topic_of(session.login)):
+        return True
+    return session.role in (Role.SUPERVISOR, Role.ADMIN) and topic in hub.topics
+
+
+async def _keep_running(app: web.Application) -> AsyncIterator[None]:
+    await _read_names(app)
+    app[HUB].start()
+    audit = PopAudit(app[PARTS].database, app[PARTS].bus)
+    tasks = [
+        asyncio.create_task(_keep_reading_names(app), name="desk names"),
+        asyncio.create_task(audit.run(), name="pop audit"),
+    ]
+    yield
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await audit.close()
+    app[CHECK].close()
+
+
+async def _close_push(app: web.Application) -> None:
+    await app[HUB].stop()
+
+
+async def _read_names(app: web.Application) -> None:
+    database = app[PARTS].database
+    live = app[api.LIVE]
+    found = await agents.all_agents(database)
+    live.name_agents({agent.login: agent.display_name for agent in found})
+    live.name_queues([queue.name for queue in await queues.all_queues(database)])
+
+
+async def _keep_reading_names(app: web.Application) -> None:
+    while True:
+        await asyncio.sleep(NAMES_SECONDS)
+        try:
+            await _read_names(app)
+        except Exception:
+            log.exception("the names of agents and queues could not be read; trying again")

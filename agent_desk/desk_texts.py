@@ -1,0 +1,89 @@
+"""The texts that the page's scripts show, in the reader's language.
+
+Owns their list: a script asks for a text by the key given here and has none of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agent_desk.languages import NAMES, Language
+
+
+def desk_texts(_: Language) -> dict[str, Any]:
+    """All of them, by key; what belongs together is a dict of its own."""
+    return {
+        "language": _.code,
+        "state": {
+            "offline": _("Offline"),
+            "available": _("Available"),
+            "ringing": _("Ringing"),
+            "on_call": _("On a call"),
+            "wrap_up": _("Wrap-up"),
+            "paused": _("Paused"),
+        },
+        "call": {
+            "started": _("Starting"),
+            "queued": _("Waiting"),
+            "ringing": _("Ringing"),
+            "offered": _("Incoming call"),
+            "answered": _("On the line"),
+            "held": _("On hold"),
+            "parked": _("Parked"),
+            "ended": _("Call ended"),
+        },
+        "direction": {
+            "inbound": _("Inbound"),
+            "outbound": _("Outbound"),
+            "internal": _("Internal"),
+        },
+        "segment": {"vip": _("VIP"), "member": _("Member"), "ordinary": _("Customer")},
+        "channel": {
+            "phone": _("Phone"),
+            "mail": _("Mail"),
+            "sms": _("SMS"),
+            "chat": _("Chat"),
+            "web": _("Web"),
+            "fax": _("Fax"),
+            "messenger": _("Messenger"),
+            "visit": _("Visit"),
+        },
+        "contact": {
+            "phone": _("Phone"),
+            "mail": _("Mail"),
+            "fax": _("Fax"),
+            "messenger": _("Messenger"),
+            "other": _("Other"),
+        },
+        "languages": dict(NAMES),
+        "withheld": _("Number withheld"),
+        "unknown_caller": _("Unknown caller"),
+        "new_customer": _("New customer"),
+        "several": _("Several customers have this number. Who is calling?"),
+        "looking_up": _("Looking for the customer…"),
+        "points": _("points"),
+        "no_history": _("No contact with this customer yet."),
+        "last_served_by": _("Last served by"),
+        "via": _("via"),
+        "keyed": _("Keyed"),
+        "now": _("now"),
+        "waiting": _("waiting"),
+        "longest": _("longest"),
+        "nobody_waits": _("nobody waits"),
+        "free": _("free"),
+        "busy": _("busy"),
+        "paused": _("paused"),
+        "saving": _("Saving…"),
+        "saved": _("Saved"),
+        "kept_here": _("Kept on this computer; not yet on the server"),
+        "choose_disposition": _("Choose how the call was settled."),
+        "offer_title": _("Incoming call"),
+        "offer_said": _("Incoming call from %(who)s"),
+        "try_again": _("That did not work. Try again."),
+        "not_connected": _("Not connected. What you see may be old; trying again…"),
+        "session_over": _("Your session is over. Sign in again."),
+        "done": _("Done"),
+        "unfinished": _("Not yet wrapped up"),
+        "nothing_found": _("Nobody found."),
+        "no_calls": _("No calls at this moment."),
+    }

@@ -1,0 +1,90 @@
+"""Templates: one environment, and the values that every page is given.
+
+Owns escaping (everything, always), formats of dates, numbers and points in the reader's language,
+and the addresses of static files with their version. Refuses to know any single page.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from aiohttp import web
+from babel.dates import format_datetime
+from babel.numbers import format_decimal
+
+from agent_desk import languages
+from agent_desk.live_state import shown_number
+from agent_desk.visitor import (
+    PAGES,
+    THEME_COOKIE,
+    is_supervisor,
+    language_of,
+    session_if_any,
+)
+
+HERE = Path(__file__).parent
+STATIC_FOLDER = HERE / "static"
+
+
+def environment() -> jinja2.Environment:
+    """The templates. A name that a template does not have is an error, not an empty text."""
+    found = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters["number"] = shown_number
+    return found
+
+
+@cache
+def static_version() -> str:
+    """A text that changes with any static file: browsers may keep the files for ever."""
+    digest = hashlib.sha256()
+    for file in sorted(STATIC_FOLDER.rglob("*")):
+        if file.is_file():
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def page(
+    request: web.Request, template: str, *, error_status: int = 200, **values: Any
+) -> web.Response:
+    """The template as an answer. `error_status` is the HTTP status if it tells an error."""
+    language = language_of(request)
+    session = session_if_any(request)
+    theme = request.cookies.get(THEME_COOKIE, "")
+    text = (
+        request.app[PAGES]
+        .get_template(template)
+        .render(
+            _=language,
+            ngettext=language.count,
+            language=language,
+            languages=languages.NAMES,
+            theme=theme if theme in ("light", "dark") else "",
+            me=session.agent if session else None,
+            may_supervise=session is not None and is_supervisor(session),
+            csrf_token=session.csrf_token if session else "",
+            version=static_version(),
+            here=request.path_qs,
+            moment=lambda at: format_datetime(at, "medium", locale=language.code),
+            points=lambda hundredths: shown_points(hundredths, language.code),
+            **values,
+        )
+    )
+    return web.Response(text=text, status=error_status, content_type="text/html")
+
+
+def shown_points(hundredths: int, code: str) -> str:
+    """Points as the language writes a number; hundredths only where there are any."""
+    whole, part = divmod(abs(hundredths), 100)
+    amount = -hundredths if hundredths < 0 else hundredths
+    text = format_decimal(amount / 100 if part else whole, "#,##0.00" if part else "#,##0", code)
+    return f"-{text}" if hundredths < 0 else text
