@@ -432,7 +432,7 @@ class EmbeddedPbx:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=die_with_parent,  # noqa: PLW1509 - one prctl, no locks taken
+            preexec_fn=die_with_parent,
         )
         assert self._process.stdout is not None
         self._log_reader = asyncio.create_task(
