@@ -16,16 +16,18 @@ from urllib.parse import quote
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from agent_desk.languages import Language, accepted_languages, chosen
+from agent_desk.languages import accepted_languages, chosen
 from agent_desk.parts import AgentActionRefused
 from agent_desk.rendering import page
 from agent_desk.visitor import (
     CSRF_FIELD,
     CSRF_HEADER,
     FORM_COOKIE,
+    LANGUAGE,
     LANGUAGE_COOKIE,
     PARTS,
     SESSION_COOKIE,
+    SIGNED_IN,
     is_supervisor,
     json_answer,
     language_of,
@@ -35,7 +37,6 @@ from agent_desk.visitor import (
 from crm_store import agents
 
 log = logging.getLogger(__name__)
-
 
 
 class Access(Enum):
@@ -98,6 +99,8 @@ def gate(routes: tuple[Route, ...]) -> list[Middleware]:
 
     @web.middleware
     async def tell_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+        accepted = accepted_languages(request.headers.get("Accept-Language", ""))
+        request[LANGUAGE] = chosen(request.cookies.get(LANGUAGE_COOKIE), None, accepted)
         try:
             return await handler(request)
         except AgentActionRefused as refusal:
@@ -141,17 +144,16 @@ def gate(routes: tuple[Route, ...]) -> list[Middleware]:
 
 
 async def _recognise(request: web.Request) -> None:
-    """Find the session and the language; the defaults come first, for errors on the way."""
+    """Find the session, and the language that its agent reads."""
     accepted = accepted_languages(request.headers.get("Accept-Language", ""))
     picked = request.cookies.get(LANGUAGE_COOKIE)
-    request["language"] = chosen(picked, None, accepted)
     token = request.cookies.get(SESSION_COOKIE)
     if not token or len(token) > 200 or request.path.startswith("/static/"):
         return
     session = await agents.session_of(request.app[PARTS].database, token)
     if session is not None:
-        request["signed_in"] = session
-        request["language"] = chosen(picked, session.agent.language, accepted)
+        request[SIGNED_IN] = session
+        request[LANGUAGE] = chosen(picked, session.agent.language, accepted)
 
 
 def _check_access(request: web.Request, route: Route) -> web.StreamResponse | None:
@@ -195,7 +197,7 @@ def _speaks_json(request: web.Request) -> bool:
 
 def tell_error(request: web.Request, status: int, said: str | None) -> web.Response:
     """The error with a message that says what to do, as JSON or as a page."""
-    _: Language = request["language"]
+    _ = language_of(request)
     if said is None:
         said = {
             400: _("The request was not understood."),

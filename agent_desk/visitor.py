@@ -18,6 +18,8 @@ from crm_store.agents import SignedIn
 from crm_store.models import Role
 
 PARTS = web.AppKey("parts", DeskParts)
+SIGNED_IN = web.RequestKey("signed_in", SignedIn)
+LANGUAGE = web.RequestKey("language", Language)
 PAGES = web.AppKey("pages", jinja2.Environment)
 
 SESSION_COOKIE = "deskbell_session"
@@ -30,19 +32,18 @@ CSRF_FIELD = "csrf_token"
 
 def signed_in(request: web.Request) -> SignedIn:
     """The session of this request; only behind a route whose access says that there is one."""
-    session: SignedIn | None = request.get("signed_in")
+    session: SignedIn | None = request.get(SIGNED_IN)
     if session is None:
         raise web.HTTPUnauthorized
     return session
 
 
 def session_if_any(request: web.Request) -> SignedIn | None:
-    return request.get("signed_in")
+    return request.get(SIGNED_IN)
 
 
 def language_of(request: web.Request) -> Language:
-    found: Language = request["language"]
-    return found
+    return request[LANGUAGE]
 
 
 def is_supervisor(session: SignedIn) -> bool:

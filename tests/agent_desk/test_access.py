@@ -1,0 +1,192 @@
+"""Every route with the wrong person: the table here must name each route of the application."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import websockets
+
+from agent_desk.app import ROUTES
+from crm_store import customers
+from crm_store.signals import AgentState
+from tests.agent_desk.conftest import RunningDesk, Visitor
+from tests.agent_desk.push_client import connected
+from tests.agent_desk.signal_stories import pop, queue_call
+
+pytestmark = pytest.mark.db
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a stranger, an agent and a supervisor get; None where the body decides."""
+
+    stranger: int
+    agent: int
+    supervisor: int
+    body: dict[str, Any] = field(default_factory=dict)
+
+
+PAGE = Expected(303, 200, 200)
+DATA = Expected(401, 200, 200)
+SOMEBODY_ELSES_CALL = {"pbx": "main", "call": "1.1"}
+
+# A route that is missing here fails the test below: say who may use it.
+EXPECTED = {
+    ("GET", "/"): Expected(303, 303, 303),
+    ("GET", "/sign-in"): Expected(200, 303, 303),
+    ("POST", "/sign-in"): Expected(403, 401, 401),
+    ("POST", "/sign-out"): Expected(401, 303, 303),
+    ("POST", "/look"): Expected(403, 303, 303),
+    ("GET", "/desk"): PAGE,
+    ("GET", "/customers"): PAGE,
+    ("GET", "/customers/new"): PAGE,
+    ("POST", "/customers/new"): Expected(401, 400, 400),
+    ("GET", "/customers/{customer_id}"): PAGE,
+    ("GET", "/customers/{customer_id}/edit"): PAGE,
+    ("POST", "/customers/{customer_id}/edit"): Expected(401, 400, 400),
+    ("GET", "/floor"): Expected(303, 403, 200),
+    ("GET", "/push"): Expected(401, 400, 400),
+    ("POST", "/api/sign-in"): Expected(400, 400, 400),
+    ("GET", "/api/me"): DATA,
+    ("POST", "/api/agent/serve"): Expected(401, 400, 400),
+    ("POST", "/api/agent/leave"): DATA,
+    ("POST", "/api/agent/pause"): Expected(401, 400, 400),
+    ("POST", "/api/agent/unpause"): DATA,
+    ("GET", "/api/customers"): DATA,
+    ("POST", "/api/customers"): Expected(401, 400, 400),
+    ("GET", "/api/customers/{customer_id}"): DATA,
+    ("GET", "/api/customers/{customer_id}/history"): DATA,
+    ("GET", "/api/dispositions"): DATA,
+    ("POST", "/api/call/customer"): Expected(401, 403, 403, SOMEBODY_ELSES_CALL),
+    ("GET", "/api/call/note"): Expected(401, 403, 403, SOMEBODY_ELSES_CALL),
+    ("POST", "/api/call/note"): Expected(401, 403, 403, SOMEBODY_ELSES_CALL),
+    ("POST", "/api/call/wrap-up"): Expected(401, 403, 403, SOMEBODY_ELSES_CALL),
+    ("GET", "/health"): Expected(200, 200, 200),
+    ("GET", "/metrics"): Expected(200, 200, 200),
+}
+
+
+def test_every_route_has_an_entry(desk: RunningDesk) -> None:
+    served = {
+        (route.method, route.resource.canonical)
+        for route in desk.app.router.routes()
+        if route.resource is not None and route.method != "HEAD"
+    }
+    assert served - {("GET", "/static")} == set(EXPECTED)
+    assert {(route.method, route.path) for route in ROUTES} == set(EXPECTED)
+
+
+async def status_of(visitor: Visitor, method: str, path: str, body: dict[str, Any]) -> int:
+    address = path.replace("{customer_id}", str(visitor.desk.customers["wang"]))
+    options: dict[str, Any] = {"allow_redirects": False}
+    if method == "POST":
+        options["headers"] = {"X-CSRF-Token": visitor.csrf}
+        if path.startswith("/api/"):
+            options["json"] = body
+        else:
+            options["data"] = body
+    else:
+        options["params"] = body
+    async with visitor.http.request(method, address, **options) as response:
+        return response.status
+
+
+@pytest.mark.parametrize(("method", "path"), EXPECTED, ids=" ".join)
+async def test_each_person_gets_what_they_may(
+    visitor: Visitor, lin: Visitor, sara: Visitor, method: str, path: str
+) -> None:
+    expected = EXPECTED[method, path]
+    # The call rings at Maria: it is neither Lin's nor the supervisor's.
+    for signal in queue_call(agents=("maria", "root"))[:12]:
+        visitor.desk.bus.publish(signal)
+    got = [await status_of(person, method, path, expected.body) for person in (visitor, lin, sara)]
+    assert got == [expected.stranger, expected.agent, expected.supervisor]
+
+
+POSTS = [path for method, path in EXPECTED if method == "POST" and path != "/api/sign-in"]
+
+
+@pytest.mark.parametrize("path", POSTS)
+@pytest.mark.parametrize("token", ["", "wrong", "\u00e9"])
+async def test_no_post_without_the_sessions_csrf_token(lin: Visitor, path: str, token: str) -> None:
+    address = path.replace("{customer_id}", str(lin.desk.customers["wang"]))
+    async with lin.http.post(
+        address, data={"csrf_token": token, "name": "changed"}, allow_redirects=False
+    ) as response:
+        assert response.status == 403
+    card = await customers.card(lin.desk.database, lin.desk.customers["wang"])
+    assert card is not None
+    assert card.name == "王芳"
+
+
+@pytest.mark.parametrize("path", POSTS)
+async def test_no_post_from_another_origin(lin: Visitor, path: str) -> None:
+    address = path.replace("{customer_id}", str(lin.desk.customers["wang"]))
+    headers = {"X-CSRF-Token": lin.csrf, "Origin": "https://evil.example"}
+    async with lin.http.post(address, headers=headers, allow_redirects=False) as response:
+        assert response.status == 403
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1"])
+async def test_the_push_refuses_another_sites_pages(lin: Visitor, origin: str) -> None:
+    with pytest.raises(websockets.InvalidStatus) as refused:
+        async with connected(
+            lin.desk.push_url, origin=origin, additional_headers={"Cookie": lin.cookie}
+        ):
+            pass
+    assert refused.value.response.status_code == 403
+
+
+async def test_the_push_welcomes_its_own_pages(lin: Visitor) -> None:
+    origin = str(lin.desk.url).rstrip("/")
+    async with connected(
+        lin.desk.push_url, origin=origin, additional_headers={"Cookie": lin.cookie}
+    ) as client:
+        await client.subscribe("agent:lin", "queues", "agents")
+
+
+@pytest.mark.parametrize("topic", ["agent:maria", "calls", "agent:", "agent:nobody", ""])
+async def test_an_agent_may_not_follow_what_is_not_theirs(lin: Visitor, topic: str) -> None:
+    async with connected(lin.desk.push_url, additional_headers={"Cookie": lin.cookie}) as client:
+        await client.say({"subscribe": [topic]})
+        assert "no topic" in (await client.next())["error"]
+        lin.desk.bus.publish(pop("maria"))
+        await client.subscribe("queues")
+        assert not [frame for frame in client.frames if frame.get("topic") == topic]
+
+
+async def test_a_supervisor_follows_calls_and_any_agent(sara: Visitor) -> None:
+    async with connected(sara.desk.push_url, additional_headers={"Cookie": sara.cookie}) as client:
+        await client.subscribe("calls", "agent:lin")
+        sara.desk.bus.publish(pop("lin"))
+        await client.until_event("ScreenPop")
+        await client.say({"subscribe": ["agent:made up"]})
+        assert "no topic" in (await client.next())["error"]
+
+
+async def test_an_agent_cannot_serve_a_queue_that_is_not_theirs(maria: Visitor) -> None:
+    status, answer = await maria.post("/api/agent/serve", queues=["sales", "service"])
+    assert status == 403
+    assert "supervisor" in answer["error"]
+    assert maria.desk.presence.state_of("maria").state is AgentState.OFFLINE
+
+
+async def test_security_headers_are_on_every_answer(visitor: Visitor) -> None:
+    for path in ("/sign-in", "/nowhere", "/static/desk.css", "/api/me", "/health"):
+        async with visitor.http.get(path, allow_redirects=False) as response:
+            policy = response.headers["Content-Security-Policy"]
+            assert "unsafe" not in policy
+            assert "frame-ancestors 'none'" in policy
+            assert response.headers["X-Content-Type-Options"] == "nosniff"
+            assert "microphone=(self)" in response.headers["Permissions-Policy"]
+
+
+async def test_metrics_are_not_for_agents_behind_a_proxy(visitor: Visitor, lin: Visitor) -> None:
+    headers = {"X-Forwarded-For": "203.0.113.7"}
+    assert (await visitor.get("/metrics", headers=headers))[0] == 401
+    assert (await lin.get("/metrics", headers=headers))[0] == 403
+    status, text = await visitor.get("/metrics")
+    assert status == 200
+    assert "deskbell_screen_pops_total" in text
