@@ -167,7 +167,7 @@ class AmiLink:
         await self._up.wait()
 
     async def action(
-        self, name: str, /, *, within: float | None = None, **headers: HeaderValue
+        self, name: str, within: float | None = None, /, **headers: HeaderValue
     ) -> AmiResponse:
         """Do an action and return Asterisk's answer, after at most `within` seconds.
 
@@ -185,7 +185,7 @@ class AmiLink:
         return AmiResponse(pending.answer.result())
 
     async def list_action(
-        self, name: str, /, *, within: float | None = None, **headers: HeaderValue
+        self, name: str, within: float | None = None, /, **headers: HeaderValue
     ) -> list[dict[str, str]]:
         """Do an action that answers with a list (QueueStatus, CoreShowChannels); return its events.
 
