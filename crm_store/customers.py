@@ -20,6 +20,7 @@ from crm_store import audit
 from crm_store import cards as member_cards
 from crm_store.database import Database, Transaction
 from crm_store.facts import CustomerChanged, CustomerCreated
+from crm_store.interactions import PastInteraction
 from crm_store.models import Channel, ContactKind, ContactPoint, Customer, Segment
 from crm_store.phone_numbers import to_e164
 
@@ -43,24 +44,6 @@ class MemberCard:
 
     number: str
     points_hundredths: int
-
-
-@dataclass(frozen=True, slots=True)
-class PastInteraction:
-    """One line of a customer's history. `call_id` is the row of the call, if it was one."""
-
-    id: int
-    channel: Channel
-    direction: str
-    opened_at: datetime
-    closed_at: datetime | None
-    agent: str | None
-    queue: str | None
-    disposition: str | None
-    summary: str
-    note: str
-    keyed: tuple[str, ...]
-    call_id: int | None
 
 
 @dataclass(frozen=True, slots=True)

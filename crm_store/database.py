@@ -44,9 +44,9 @@ class Transaction:
         self.wakes_a_worker = False
         self._subscribers = subscribers
 
-    async def emit(self, fact: Fact) -> None:
-        """Write a fact, and one job for each of its subscribers."""
-        if await jobs.write_fact(self.session, fact, self._subscribers):
+    async def emit(self, *facts: Fact) -> None:
+        """Write facts, and one job for each subscriber of each."""
+        if facts and await jobs.write_facts(self.session, facts, self._subscribers):
             self.wakes_a_worker = True
 
     async def schedule(

@@ -58,6 +58,8 @@ class SqliteReader:
         connection: sqlite3.Connection | None = None
         while (request := self._requests.get()) is not None:
             loop, answer, statement, parameters = request
+            if answer.cancelled():
+                continue
             rows: list[Any] | None = None
             error: Exception | None = None
             try:

@@ -8,7 +8,7 @@ transaction of the caller's; `job_worker` has the loop. Knows no handler's busin
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -86,17 +86,19 @@ class Subscribers:
         return list(self._by_name)
 
 
-async def write_fact(session: AsyncSession, fact: Fact, subscribers: Subscribers) -> bool:
-    """Write the fact and a job per subscriber. True if there is now a job to wake a worker for."""
+async def write_facts(
+    session: AsyncSession, facts: Sequence[Fact], subscribers: Subscribers
+) -> bool:
+    """Write the facts and a job per subscriber of each. True if a worker has something to do."""
     now = datetime.now(UTC)
-    kind = type(fact).__name__
-    data = fact.as_data()
-    fact_id = await session.scalar(
-        insert(FactRow).values(kind=kind, data=data, at=now).returning(FactRow.id)
+    rows = [{"kind": type(fact).__name__, "data": fact.as_data(), "at": now} for fact in facts]
+    fact_ids = await session.scalars(
+        insert(FactRow).returning(FactRow.id, sort_by_parameter_order=True), rows
     )
     jobs = [
-        _row(subscriber.name, f"{subscriber.name}:{fact_id}", data)
-        | {"kind": kind, "max_attempts": subscriber.max_attempts}
+        _row(subscriber.name, f"{subscriber.name}:{fact_id}", fact.as_data())
+        | {"kind": type(fact).__name__, "max_attempts": subscriber.max_attempts}
+        for fact, fact_id in zip(facts, fact_ids.all(), strict=True)
         for subscriber in subscribers.of(fact)
     ]
     if jobs:
@@ -132,8 +134,21 @@ async def schedule(
 async def claim(
     session: AsyncSession, worker: str, handlers: list[str], limit: int, lease: timedelta
 ) -> list[Job]:
-    """Take up to `limit` due jobs for `worker`, also those whose worker let its lease run out."""
+    """Take up to `limit` due jobs for `worker`, also those whose worker let its lease run out.
+
+    A job that took its worker down at its last try is parked.
+    """
     now = datetime.now(UTC)
+    await session.execute(
+        update(JobRow)
+        .where(
+            JobRow.state == JobState.RUNNING,
+            JobRow.claimed_until < now,
+            JobRow.attempts >= JobRow.max_attempts,
+        )
+        .values(state=JobState.PARKED, error="its worker was gone before it was done")
+        .execution_options(synchronize_session=False)
+    )
     due = (
         select(JobRow.id)
         .where(
@@ -196,6 +211,11 @@ async def fail(session: AsyncSession, job: Job, worker: str, error: str) -> bool
         due_at=now + wait_before_retry(job.attempt),
         error=error,
     )
+
+
+async def give_back(session: AsyncSession, job: Job, worker: str) -> bool:
+    """The worker stops before the job is done: this was no try."""
+    return await _change(session, job, worker, state=JobState.WAITING, attempts=JobRow.attempts - 1)
 
 
 def wait_before_retry(attempt: int) -> timedelta:

@@ -1,0 +1,238 @@
+"""Interactions: one contact between a person and the house, on any channel.
+
+Owns their life from opened to closed with a disposition, and the history that a card and a desk
+show. Emits InteractionOpened and InteractionClosed. Knows no channel's technique: calls write
+theirs through `calls`, mail and the rest through their own modules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import Select, and_, insert, or_, select, update
+
+from crm_store import audit
+from crm_store.database import Database, Transaction
+from crm_store.facts import InteractionClosed, InteractionOpened
+from crm_store.models import Call, Channel, Customer, Interaction
+from crm_store.signals import Direction
+
+
+@dataclass(frozen=True, slots=True)
+class PastInteraction:
+    """One line of a history. `keyed` is what the customer keyed, `call_id` the row of the call."""
+
+    id: int
+    channel: Channel
+    direction: str
+    opened_at: datetime
+    closed_at: datetime | None
+    agent: str | None
+    queue: str | None
+    disposition: str | None
+    summary: str
+    note: str
+    keyed: tuple[str, ...]
+    call_id: int | None
+    customer_id: int | None = None
+
+
+async def open_interaction(
+    transaction: Transaction,
+    *,
+    channel: Channel,
+    direction: Direction,
+    customer_id: int | None = None,
+    address: str = "",
+    at: datetime | None = None,
+    agent: str | None = None,
+    queue: str | None = None,
+    summary: str = "",
+    note: str = "",
+    keyed: Sequence[str] = (),
+) -> int:
+    """Write a new interaction; the row's id. `address` is the other side's, as the channel has it.
+
+    Calls are not opened here but by `calls.record_calls`, which knows each call's one row.
+    """
+    written = await transaction.session.execute(
+        insert(Interaction)
+        .values(
+            customer_id=customer_id,
+            channel=channel,
+            direction=direction,
+            address=address,
+            opened_at=at or datetime.now(UTC),
+            agent=agent,
+            queue=queue,
+            summary=summary,
+            note=note,
+            keyed=list(keyed),
+        )
+        .returning(Interaction.id)
+    )
+    interaction_id = int(written.scalar_one())
+    await transaction.emit(
+        InteractionOpened(
+            interaction_id=interaction_id,
+            customer_id=customer_id,
+            channel=channel.value,
+            direction=direction.value,
+        )
+    )
+    return interaction_id
+
+
+async def close(
+    transaction: Transaction,
+    interaction_id: int,
+    *,
+    disposition: str | None,
+    agent: str | None = None,
+    summary: str | None = None,
+    note: str | None = None,
+    at: datetime | None = None,
+) -> bool:
+    """Close it. Closing again changes what is given and keeps the first moment: then False.
+
+    Raises LookupError if there is no such interaction.
+    """
+    row = await _locked(transaction, interaction_id)
+    first = row.closed_at is None
+    if first:
+        row.closed_at = at or datetime.now(UTC)
+    row.disposition = disposition if disposition is not None else row.disposition
+    row.agent = agent if agent is not None else row.agent
+    row.summary = summary if summary is not None else row.summary
+    row.note = note if note is not None else row.note
+    await transaction.session.flush()
+    if first:
+        await transaction.emit(
+            InteractionClosed(
+                interaction_id=interaction_id,
+                customer_id=row.customer_id,
+                disposition=row.disposition,
+            )
+        )
+    return first
+
+
+async def save_note(transaction: Transaction, interaction_id: int, note: str) -> None:
+    """Keep a note while it is being written. Raises LookupError if there is no such interaction."""
+    found = await transaction.session.scalar(
+        update(Interaction)
+        .where(Interaction.id == interaction_id)
+        .values(note=note)
+        .returning(Interaction.id)
+    )
+    if found is None:
+        raise LookupError(f"there is no interaction {interaction_id}")
+
+
+async def add_keyed(transaction: Transaction, interaction_id: int, keyed: Sequence[str]) -> None:
+    """Add what the customer keyed. Raises LookupError if there is no such interaction."""
+    row = await _locked(transaction, interaction_id)
+    row.keyed = [*row.keyed, *keyed]
+    await transaction.session.flush()
+
+
+async def assign_customer(
+    transaction: Transaction, interaction_id: int, customer_id: int, *, actor: str
+) -> None:
+    """Say whose interaction it was (and whose call). Raises LookupError if either is unknown."""
+    session = transaction.session
+    row = await _locked(transaction, interaction_id)
+    if await session.scalar(select(Customer.id).where(Customer.id == customer_id)) is None:
+        raise LookupError(f"there is no customer {customer_id}")
+    row.customer_id = customer_id
+    await session.flush()
+    if row.call_id is not None:
+        await session.execute(
+            update(Call).where(Call.id == row.call_id).values(customer_id=customer_id)
+        )
+    await audit.record(
+        transaction,
+        actor=actor,
+        action="changed",
+        subject_kind="interaction",
+        subject_id=interaction_id,
+        fields=["customer_id"],
+    )
+
+
+async def find(database: Database, interaction_id: int) -> PastInteraction | None:
+    return next(iter(await _read(database, _LINES.where(Interaction.id == interaction_id))), None)
+
+
+async def of_call(database: Database, pbx: str, linkedid: str) -> PastInteraction | None:
+    """The interaction of a call; None for an unknown or an internal one."""
+    query = _LINES.join(Call, Call.id == Interaction.call_id).where(
+        Call.pbx == pbx, Call.linkedid == linkedid
+    )
+    return next(iter(await _read(database, query)), None)
+
+
+async def open_of_agent(database: Database, agent: str) -> list[PastInteraction]:
+    """What this agent has not yet wrapped up, newest first: the desk asks after a restart."""
+    return await _read(
+        database,
+        _LINES.where(Interaction.agent == agent, Interaction.closed_at.is_(None))
+        .order_by(Interaction.opened_at.desc(), Interaction.id.desc())
+        .limit(50),
+    )
+
+
+async def history(
+    database: Database,
+    customer_id: int,
+    *,
+    limit: int = 50,
+    before: PastInteraction | None = None,
+) -> list[PastInteraction]:
+    """A customer's interactions over all channels, newest first; `before` is where to go on."""
+    query = _LINES.where(Interaction.customer_id == customer_id)
+    if before is not None:
+        query = query.where(
+            or_(
+                Interaction.opened_at < before.opened_at,
+                and_(Interaction.opened_at == before.opened_at, Interaction.id < before.id),
+            )
+        )
+    newest_first = query.order_by(Interaction.opened_at.desc(), Interaction.id.desc())
+    return await _read(database, newest_first.limit(limit))
+
+
+_LINES = select(
+    Interaction.id,
+    Interaction.channel,
+    Interaction.direction,
+    Interaction.opened_at,
+    Interaction.closed_at,
+    Interaction.agent,
+    Interaction.queue,
+    Interaction.disposition,
+    Interaction.summary,
+    Interaction.note,
+    Interaction.keyed,
+    Interaction.call_id,
+    Interaction.customer_id,
+)
+
+
+async def _read(database: Database, query: Select[*tuple[object, ...]]) -> list[PastInteraction]:
+    async with database.reading() as session:
+        rows = await session.execute(query)
+        return [
+            PastInteraction(**(dict(row._mapping) | {"keyed": tuple(row.keyed)})) for row in rows
+        ]
+
+
+async def _locked(transaction: Transaction, interaction_id: int) -> Interaction:
+    row = await transaction.session.get(
+        Interaction, interaction_id, with_for_update=True, populate_existing=True
+    )
+    if row is None:
+        raise LookupError(f"there is no interaction {interaction_id}")
+    return row
