@@ -97,6 +97,21 @@ def unpack(packages: Sequence[str], suite: str, folder: Path, progress: Progress
             shutil.rmtree(partial, ignore_errors=True)
 
 
+def command_of(root: Path, program: str) -> tuple[str, ...]:
+    """How to run `program` (a path within `root`) with the loader and libraries of `root`.
+
+    Raises UnpackFailed when root is not a folder that `unpack` made.
+    """
+    loaders = sorted((root / "usr").glob("lib*/ld-linux*.so.*"))
+    libraries = sorted((root / "usr/lib").glob("*-linux-gnu*"))
+    if not loaders or not libraries or not (root / program).exists():
+        raise UnpackFailed(f"{root} holds no {program}: remove that folder and start again")
+    # Programs keep private libraries in a folder of their own name.
+    name = Path(program).name
+    search = ":".join(f"{folder}:{folder}/{name}" for folder in libraries)
+    return (str(loaders[0]), "--library-path", search, str(root / program))
+
+
 @contextlib.contextmanager
 def _only_one(lock: Path, progress: Progress) -> Iterator[None]:
     with lock.open("w") as file:
@@ -305,10 +320,11 @@ def _unpack_all(archives: Sequence[Path], root: Path, progress: Progress) -> Non
 def _unpack_one(archive: Path, root: Path) -> None:
     # dpkg-deb -x would turn the usr-merge links into folders; tar can be told to keep them.
     with subprocess.Popen(
-        ["dpkg-deb", "--fsys-tarfile", str(archive)], stdout=subprocess.PIPE
+        ["dpkg-deb", "--fsys-tarfile", str(archive)],  # noqa: S607 - found on PATH before
+        stdout=subprocess.PIPE,
     ) as reader:
         writer = subprocess.run(
-            [
+            [  # noqa: S607
                 "tar",
                 "--extract",
                 "--keep-directory-symlink",

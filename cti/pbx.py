@@ -91,17 +91,11 @@ class AsteriskProgram:
 
         Raises PbxFailed when it does not run.
         """
-        loaders = sorted((root / "usr").glob("lib*/ld-linux*.so.*"))
+        try:
+            command = debian_packages.command_of(root, "usr/sbin/asterisk")
+        except debian_packages.UnpackFailed as error:
+            raise PbxFailed(str(error)) from error
         modules = sorted((root / "usr/lib").glob("*/asterisk/modules"))
-        if not loaders or not modules:
-            raise PbxFailed(f"{root} holds no unpacked Asterisk: remove it and start again")
-        libraries = modules[0].parent.parent
-        command = (
-            str(loaders[0]),
-            "--library-path",
-            f"{libraries}:{libraries}/asterisk",
-            str(root / "usr/sbin/asterisk"),
-        )
         data = root / "usr/share/asterisk"
         return cls(command, _version_of(command), modules[0], data)
 

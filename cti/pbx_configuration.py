@@ -80,34 +80,6 @@ WANTED_EVENTS = (
     "UserEvent",
 )
 
-# Only what Deskbell uses: a module not loaded starts faster and cannot be attacked.
-MODULES = (
-    "app_blind_transfer app_bridgewait app_confbridge app_db app_dial app_directed_pickup app_echo "
-    "app_exec app_milliwatt app_mixmonitor app_originate app_playback app_queue app_read "
-    "app_senddtmf app_stack app_transfer app_userevent app_verbose app_voicemail "
-    "bridge_builtin_features bridge_builtin_interval_features bridge_holding bridge_native_rtp "
-    "bridge_simple bridge_softmix chan_pjsip "
-    "codec_a_mu codec_alaw codec_g722 codec_gsm codec_opus_open_source codec_resample codec_ulaw "
-    "format_gsm format_pcm format_sln format_wav format_wav_gsm "
-    "func_callerid func_channel func_cut func_db func_devstate func_dialplan func_env "
-    "func_extstate func_global func_groupcount func_hangupcause func_logic func_math "
-    "func_pjsip_aor func_pjsip_contact func_pjsip_endpoint func_sprintf func_strings "
-    "func_timeout func_volume pbx_config "
-    "res_agi res_convert res_crypto res_format_attr_opus res_http_websocket "
-    "res_manager_devicestate res_musiconhold res_mutestream res_parking res_pjproject res_pjsip "
-    "res_pjsip_acl res_pjsip_authenticator_digest res_pjsip_caller_id "
-    "res_pjsip_dialog_info_body_generator res_pjsip_diversion res_pjsip_dlg_options "
-    "res_pjsip_dtmf_info res_pjsip_empty_info res_pjsip_endpoint_identifier_ip "
-    "res_pjsip_endpoint_identifier_user res_pjsip_exten_state res_pjsip_header_funcs "
-    "res_pjsip_mwi res_pjsip_mwi_body_generator res_pjsip_nat res_pjsip_outbound_publish "
-    "res_pjsip_outbound_authenticator_digest res_pjsip_path res_pjsip_pidf_body_generator "
-    "res_pjsip_pubsub res_pjsip_refer res_pjsip_registrar res_pjsip_rfc3326 res_pjsip_sdp_rtp "
-    "res_pjsip_session res_pjsip_transport_websocket res_pjsip_xpidf_body_generator "
-    "res_rtp_asterisk res_sorcery_astdb res_sorcery_config res_sorcery_memory res_speech "
-    "res_srtp res_timing_timerfd"
-).split()
-
-
 # Asterisk complains at every start of each of these that is missing; empty means its defaults.
 EMPTY_FILES = (
     *("acl", "ccss", "cel", "pjproject", "pjsip_notify", "queuerules", "stasis", "udptl"),
@@ -222,6 +194,7 @@ class PbxConfiguration:
     direct_ring_seconds: int = 20
     outbound_ring_seconds: int = 60
     parking_seconds: int = 45
+    head_start_seconds: float = 0.02
     qualify_seconds: int = 30
     echo_number: str = "699"
     conference_pattern: str = "80X"
@@ -372,7 +345,6 @@ def render(
         "new_event_filters": understands_event_filters(version),
         "transport_name": "transport-udp",
         "media_address": "",
-        "modules": MODULES,
     }
     names = ["extensions", "queues", "pjsip", "manager", "voicemail"]
     if place is not None:

@@ -86,6 +86,7 @@ class AudioPeer(asyncio.DatagramProtocol):
         self._source = random.getrandbits(32)
         self._sequence = 0
         self._clock = 0
+        self._packet = asyncio.Event()
         self._keyed = asyncio.Event()
         self._keyed.set()
 
@@ -134,6 +135,14 @@ class AudioPeer(asyncio.DatagramProtocol):
         """The last `seconds` heard, as µ-law."""
         return b"".join(list(self._heard)[-int(seconds / FRAME_SECONDS) :])
 
+    async def next_heard(self, seconds: float) -> bytes:
+        """The next `seconds` of sound from now on, as µ-law."""
+        wanted = self.packets_heard + int(seconds / FRAME_SECONDS)
+        while self.packets_heard < wanted:
+            self._packet.clear()
+            await self._packet.wait()
+        return self.heard(seconds)
+
     def close(self) -> None:
         if self._task:
             self._task.cancel()
@@ -148,6 +157,7 @@ class AudioPeer(asyncio.DatagramProtocol):
         if len(data) > 12 and data[0] >> 6 == 2 and data[1] & 0x7F == PCMU:
             self.packets_heard += 1
             self._heard.append(data[12:])
+            self._packet.set()
 
     async def _send_frames(self) -> None:
         sound, position = tone(self.frequency) if self.frequency else b"", 0

@@ -112,16 +112,16 @@ class SipCall:
                 return name
         return "calling"
 
-    async def wait(self, state: str, timeout: float = 30.0) -> Self:
+    async def wait(self, state: str, within: float = 30.0) -> Self:
         """Wait until the call is (or was) ringing, answered or ended.
 
         Raises TimeoutError, and ConnectionError when it ended before.
         """
-        return await self.wait_until(lambda: getattr(self, f"{state}_at") is not None, timeout)
+        return await self.wait_until(lambda: getattr(self, f"{state}_at") is not None, within)
 
-    async def wait_until(self, condition: Callable[[], bool], timeout: float = 30.0) -> Self:
+    async def wait_until(self, condition: Callable[[], bool], within: float = 30.0) -> Self:
         """Wait until `condition()` holds; it is asked after each SIP message."""
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(within):
             while not condition():
                 if self.state == "ended":
                     raise ConnectionError(f"the call ended: {self.code} {self.reason}".strip())
@@ -140,11 +140,11 @@ class SipCall:
         await self.wait("answered")
         await self.audio.press(digits)
 
-    async def hears(self, frequency: int, timeout: float = 10.0) -> None:
+    async def hears(self, frequency: int, within: float = 10.0) -> None:
         """Wait until the sound of the last 0.4 s is mostly `frequency` Hz. Raises TimeoutError."""
-        async with asyncio.timeout(timeout):
-            while loudness_at(self.audio.heard(0.4), frequency) < 0.8:
-                await asyncio.sleep(0.1)
+        async with asyncio.timeout(within):
+            while loudness_at(await self.audio.next_heard(0.4), frequency) < 0.8:
+                pass
 
     async def hold(self) -> None:
         """Put the other on hold (re-INVITE, sendonly)."""
@@ -380,9 +380,9 @@ class SipPhone:
     async def unregister(self) -> None:
         await self.register(expires=0)
 
-    async def next_call(self, timeout: float = 30.0) -> SipCall:
+    async def next_call(self, within: float = 30.0) -> SipCall:
         """The next call that rings here, or one that rings already."""
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(within):
             while True:
                 for call in self.calls:
                     if call.state in ("calling", "ringing"):
@@ -405,9 +405,9 @@ class SipPhone:
         call.decide(f"X{code}", f"<sip:{_user(to)}@{host}:{port}>" if to else "")
         return await call.wait("ended")
 
-    async def place_call(self, to: str, **options: object) -> SipCall:
-        """Call `to` from this phone, on a second line."""
-        return await self._network.call(self.user, to, secret=self._secret, name="")
+    async def dial(self, to: str) -> SipCall:
+        """Call `to` from this phone, on another line; returns at once."""
+        return await self._network.call(self.user, to, secret=self._secret, tone=PHONE_TONE)
 
     async def vanish(self) -> None:
         """Die as a phone does that loses its power: no BYE, no unregistering."""
@@ -490,6 +490,7 @@ class SipNetwork:
         pbx: tuple[str, int],
         trunk_address: str = "127.0.0.2",
         trunk_port: int = 0,
+        *,
         phone_address: str = "127.0.0.1",
         cache: Path | None = None,
         progress: Callable[[str], None] = lambda _: None,
@@ -632,7 +633,7 @@ class SipNetwork:
         hold_seconds: float | None = 5.0,
         cancel_after: float | None = None,
         name: str = "",
-        timeout: float = 600.0,
+        within: float = 600.0,
     ) -> CallReport:
         """A whole call: `press` keys after the answer, talk `hold_seconds`, hang up.
 
@@ -642,13 +643,13 @@ class SipNetwork:
         call = await self.call(caller, callee, name=name)
         with contextlib.suppress(ConnectionError):
             try:
-                await call.wait("answered", timeout if cancel_after is None else cancel_after)
+                await call.wait("answered", within if cancel_after is None else cancel_after)
             except TimeoutError:
                 await call.hang_up()
                 return call.report()
             if press:
                 await call.press(press)
             with contextlib.suppress(TimeoutError):
-                await call.wait("ended", timeout if hold_seconds is None else hold_seconds)
+                await call.wait("ended", within if hold_seconds is None else hold_seconds)
             await call.hang_up()
         return call.report()

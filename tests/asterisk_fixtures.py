@@ -78,13 +78,13 @@ class SharedPbx:
     async def _there(self, work: Coroutine[Any, Any, T]) -> T:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+    def __getattr__(self, name: str) -> Any:
         return getattr(self.embedded, name)
 
     async def console(self, command: str) -> str:
         return await self._there(self.embedded.console(command))
 
-    async def reload(self, queues: Any, phones: Any) -> None:  # noqa: ANN401
+    async def reload(self, queues: Any, phones: Any) -> None:
         await self._there(self.embedded.reload(queues, phones))
 
     async def join_queue(self, extension: str, queue: str, name: str = "") -> None:
@@ -135,10 +135,13 @@ async def sip_network(pbx: SharedPbx) -> AsyncIterator[SipNetwork]:
     await pbx.clean()
 
 
-def network_of(pbx: Any) -> SipNetwork:  # noqa: ANN401
+def network_of(pbx: Any) -> SipNetwork:
     """A telephone network around an EmbeddedPbx or SharedPbx."""
     return SipNetwork(
-        (pbx.sip_address, pbx.sip_port), pbx.trunk_address, pbx.trunk_port, pbx.sip_address
+        (pbx.sip_address, pbx.sip_port),
+        pbx.trunk_address,
+        pbx.trunk_port,
+        phone_address=pbx.sip_address,
     )
 
 
@@ -146,7 +149,7 @@ async def agent_phone(
     network: SipNetwork,
     pbx: Any,
     extension: str,
-    **behaviour: Any,  # noqa: ANN401
+    **behaviour: Any,
 ) -> SipPhone:
     """Agent `extension`'s phone, registered; `behaviour` as SipNetwork.phone's keywords."""
     return await network.phone(*pbx.phone_account(extension), **behaviour)
