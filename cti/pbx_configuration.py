@@ -335,6 +335,7 @@ def render(
         "direct_ring_seconds": configuration.direct_ring_seconds,
         "outbound_ring_seconds": configuration.outbound_ring_seconds,
         "parking_seconds": configuration.parking_seconds,
+        "head_start_seconds": configuration.head_start_seconds,
         "qualify_seconds": configuration.qualify_seconds,
         "echo_number": configuration.echo_number,
         "conference_pattern": configuration.conference_pattern,
