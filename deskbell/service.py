@@ -271,6 +271,9 @@ def pbx_configuration(
 
 
 def _queue_config(queue: QueueRecord, numbers: dict[str, str]) -> QueueConfig:
+    exit_number = numbers.get(queue.exit_target, "")
+    if queue.exit_key and not exit_number:
+        log.warning("queue %s: key %s leads to no queue: left out", queue.name, queue.exit_key)
     return QueueConfig(
         name=queue.name,
         number=queue.number,
@@ -279,6 +282,6 @@ def _queue_config(queue: QueueRecord, numbers: dict[str, str]) -> QueueConfig:
         max_wait_seconds=queue.max_wait_seconds,
         overflow_queue=numbers.get(queue.overflow, ""),
         overflow_mailbox=queue.number if queue.overflow == "voicemail" else "",
-        exit_key=queue.exit_key,
-        exit_number=numbers.get(queue.exit_target, ""),
+        exit_key=queue.exit_key if exit_number else "",
+        exit_number=exit_number,
     )
