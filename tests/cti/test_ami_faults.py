@@ -17,6 +17,7 @@ from panoramisk import Manager
 
 from cti.ami import ActionFailed, ActionTimeout, AmiLink, LinkDown, LinkState
 from tests.ami_server import AmiServer, error, event, success
+from tests.cti.ami_owner import Owner, eventually, owning
 
 pytestmark = pytest.mark.unit
 
@@ -24,13 +25,6 @@ A_MOMENT = 0.2
 """Seconds that an answer which is already on its way may take, for answers that never come."""
 
 ORIGINATE = {"Channel": "PJSIP/1001", "Exten": "600", "Context": "from-agents", "Async": "true"}
-
-
-async def eventually(holds: Callable[[], bool]) -> None:
-    """Wait for a condition that nothing announces."""
-    async with asyncio.timeout(10):
-        while not holds():  # noqa: ASYNC110 (the condition has no event)
-            await asyncio.sleep(0.001)
 
 
 class Bare:
@@ -75,52 +69,6 @@ async def bare(server: AmiServer, **settings: Any) -> AsyncIterator[Bare]:
         client.manager.close()
 
 
-class Guarded:
-    """The link, with what its owner was given."""
-
-    def __init__(self, port: int, settings: dict[str, Any]) -> None:
-        self.messages: list[dict[str, str]] = []
-        self.ups = 0
-        self.causes: list[str] = []
-        self.link = AmiLink(
-            "127.0.0.1",
-            port,
-            "deskbell",
-            "secret",
-            **{
-                "wanted_events": None,
-                "on_message": self.messages.append,
-                "on_up": self._count_up,
-                "on_down": self.causes.append,
-                "backoff": (0.001, 0.01),
-                **settings,
-            },
-        )
-
-    async def _count_up(self) -> None:
-        self.ups += 1
-
-    def names(self) -> list[str]:
-        return [message["Event"] for message in self.messages if "Event" in message]
-
-    async def got(self, name: str) -> None:
-        await eventually(lambda: name in self.names())
-
-
-@asynccontextmanager
-async def guarded(server: AmiServer, **settings: Any) -> AsyncIterator[Guarded]:
-    client = Guarded(server.port, settings)
-    client.link.start()
-    try:
-        if not server.refuse:
-            await client.link.wait_up()
-            # The first pong is in, so nothing unasked comes between what a test lets be said.
-            await eventually(lambda: client.link.round_trip is not None)
-        yield client
-    finally:
-        await client.link.close()
-
-
 @pytest.fixture
 async def server() -> AsyncIterator[AmiServer]:
     async with AmiServer() as running:
@@ -138,7 +86,7 @@ async def test_an_unanswered_originate_is_sent_again_bare(server: AmiServer) -> 
 
 
 async def test_an_unanswered_originate_is_never_sent_again(server: AmiServer) -> None:
-    async with guarded(server) as client:
+    async with owning(server) as client:
         asked = asyncio.create_task(client.link.action("Originate", **ORIGINATE))
         await server.received("Originate")
         server.cut()
@@ -166,7 +114,7 @@ async def test_a_line_end_in_a_value_is_a_second_action_bare(server: AmiServer) 
 async def test_a_line_end_in_a_value_sends_nothing(
     server: AmiServer, value: str | list[str]
 ) -> None:
-    async with guarded(server) as client:
+    async with owning(server) as client:
         with pytest.raises(ValueError, match="line end"):
             await client.link.action("Setvar", Variable="X", Value=value)
         await client.link.action("Ping")
@@ -174,7 +122,7 @@ async def test_a_line_end_in_a_value_sends_nothing(
 
 
 async def test_line_ends_elsewhere_in_an_action_send_nothing(server: AmiServer) -> None:
-    async with guarded(server) as client:
+    async with owning(server) as client:
         for name, headers in [
             ("Ping\r\nX: y", {}),
             ("Ping", {"X\r\nY": "y"}),
@@ -201,7 +149,7 @@ async def test_line_ends_elsewhere_in_an_action_send_nothing(server: AmiServer) 
                 )
 
 
-def raising(client: Bare | Guarded, name: str) -> Callable[..., None]:
+def raising(client: Bare | Owner, name: str) -> Callable[..., None]:
     def handler(*arguments: Any) -> None:
         message = arguments[-1]
         client.messages.append(message)
@@ -232,7 +180,7 @@ async def test_an_exception_in_a_handler_costs_that_message_only(
         if message.get("Event") == "A":
             raise RuntimeError("a fault in a handler")
 
-    async with guarded(server, on_message=handler) as client:
+    async with owning(server, on_message=handler) as client:
         await server.say(event("A") + event("B"))
         await eventually(lambda: "B" in seen)
         await client.link.action("Ping")
@@ -253,7 +201,7 @@ async def test_a_repeated_header_costs_the_link_and_the_rest_bare(server: AmiSer
 
 
 async def test_a_repeated_header_costs_nothing(server: AmiServer) -> None:
-    async with guarded(server) as client:
+    async with owning(server) as client:
         await server.say(REPEATED)
         await client.got("B")
         assert client.names()[-3:] == ["A", "UserEvent", "B"]
@@ -268,7 +216,7 @@ async def test_a_half_open_link_is_never_noticed_bare(server: AmiServer) -> None
 
 
 async def test_a_half_open_link_is_found_within_three_pings(server: AmiServer) -> None:
-    async with guarded(server, ping_interval=0.05) as client:
+    async with owning(server, ping_interval=0.05) as client:
         server.answers["ping"] = lambda _: None
         answered = len(server.named("Ping"))
         await server.connected(2)
@@ -289,7 +237,7 @@ async def test_an_action_is_waited_for_and_kept_for_ever_bare(server: AmiServer)
 
 
 async def test_an_action_times_out_and_is_forgotten(server: AmiServer) -> None:
-    async with guarded(server, action_timeout=0.05) as client:
+    async with owning(server, action_timeout=0.05) as client:
         with pytest.raises(ActionTimeout):
             await client.link.action("Status", ActionID="mine")
         server.answers["status"] = lambda action: success(action, "here")
@@ -307,7 +255,7 @@ async def test_sending_while_offline_hangs_bare(server: AmiServer) -> None:
 
 
 async def test_sending_while_offline_raises_at_once(server: AmiServer) -> None:
-    async with guarded(server) as client:
+    async with owning(server) as client:
         await server.stop()
         await eventually(lambda: client.link.state is LinkState.WAITING)
         with pytest.raises(LinkDown) as down:
@@ -339,7 +287,7 @@ async def test_a_refused_login_is_said_loudly_and_tried_again_ever_slower(
     server: AmiServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.refuse = "Authentication failed"
-    async with guarded(server, backoff=(0.01, 60)) as client:
+    async with owning(server, backoff=(0.01, 60)) as client:
         await server.received("Login", 4)
         assert client.link.cause == "login refused: Authentication failed"
         await eventually(lambda: client.link.state is LinkState.REFUSED)
@@ -369,7 +317,7 @@ async def test_queued_actions_wait_for_fully_booted_bare() -> None:
 async def test_a_user_without_the_system_class_is_served_after_a_reconnect() -> None:
     async with AmiServer(fully_booted=False) as server:
         server.answers["queuepause"] = success
-        async with guarded(server, boot_wait=0.01) as client:
+        async with owning(server, boot_wait=0.01) as client:
             server.cut()
             await server.received("Login", 2)
             await eventually(lambda: client.ups == 2)
@@ -386,7 +334,7 @@ async def test_close_while_waiting_connects_again_bare(server: AmiServer) -> Non
 
 async def test_close_while_waiting_is_final(server: AmiServer) -> None:
     before = asyncio.all_tasks()
-    async with guarded(server, backoff=(60, 60)) as client:
+    async with owning(server, backoff=(60, 60)) as client:
         server.cut()
         await eventually(lambda: client.link.state is LinkState.WAITING)
         await client.link.close()
@@ -406,7 +354,7 @@ async def test_an_error_to_a_list_action_is_never_told_bare(server: AmiServer) -
 
 async def test_an_error_to_a_list_action_is_told(server: AmiServer) -> None:
     server.answers["queuestatus"] = lambda action: error(action, "Permission denied")
-    async with guarded(server) as client:
+    async with owning(server) as client:
         with pytest.raises(ActionFailed, match="Permission denied"):
             await client.link.list_action("QueueStatus")
 
@@ -419,7 +367,7 @@ async def test_the_answer_to_queue_add_is_never_told_bare(server: AmiServer) -> 
 
 async def test_the_answer_to_queue_add_is_told(server: AmiServer) -> None:
     server.answers["queueadd"] = lambda action: success(action, "Added interface to queue")
-    async with guarded(server) as client:
+    async with owning(server) as client:
         answer = await client.link.action("QueueAdd", Queue="sales", Interface="PJSIP/1001")
         assert answer.message == "Added interface to queue"
 
@@ -442,7 +390,7 @@ async def test_an_originate_response_never_reaches_handlers_bare(server: AmiServ
 
 async def test_an_originate_response_reaches_the_owner(server: AmiServer) -> None:
     server.answers["originate"] = originated
-    async with guarded(server, wanted_events=frozenset({"Hangup"})) as client:
+    async with owning(server, wanted_events=frozenset({"Hangup"})) as client:
         answer = await client.link.action("Originate", **ORIGINATE)
         assert answer.message == "Originate successfully queued"
         await client.got("OriginateResponse")
@@ -470,7 +418,7 @@ async def test_a_letter_cut_by_a_read_is_lost_bare(server: AmiServer) -> None:
 
 
 async def test_a_letter_cut_by_a_read_is_whole(server: AmiServer) -> None:
-    async with guarded(server) as client:
+    async with owning(server) as client:
         cut = NAMED.index("张".encode()) + 1
         await say_in_two_reads(server, NAMED, cut, lambda: "A" in client.names())
         await client.got("B")
@@ -488,7 +436,7 @@ async def test_a_latin_1_letter_is_lost_bare(server: AmiServer) -> None:
 
 
 async def test_a_latin_1_letter_is_read(server: AmiServer) -> None:
-    async with guarded(server) as client:
+    async with owning(server) as client:
         await server.say(LATIN_1)
         await client.got("B")
         assert client.messages[-1]["CallerIDName"] == "José"
@@ -502,7 +450,7 @@ async def test_an_empty_last_header_disappears_bare(server: AmiServer) -> None:
 
 
 async def test_an_empty_last_header_is_there(server: AmiServer) -> None:
-    async with guarded(server) as client:
+    async with owning(server) as client:
         await server.say(b"Event: B\r\nAccountCode: \r\n\r\n")
         await client.got("B")
         assert client.messages[-1]["AccountCode"] == ""
@@ -523,7 +471,7 @@ async def test_one_channel_variable_is_text_and_two_are_a_list_bare(server: AmiS
 
 
 async def test_one_and_two_channel_variables_look_the_same(server: AmiServer) -> None:
-    async with guarded(server) as client:
+    async with owning(server) as client:
         await server.say(ONE_AND_TWO)
         await client.got("B")
         values = [message["ChanVariable"] for message in client.messages[-2:]]
@@ -552,7 +500,7 @@ async def test_coroutine_handlers_run_out_of_order_all_at_once_bare(server: AmiS
 
 
 async def test_messages_are_handed_on_in_the_order_of_their_bytes(server: AmiServer) -> None:
-    async with guarded(server) as client:
+    async with owning(server) as client:
         await server.say(b"".join(event("A", Number=str(number)) for number in range(2000)))
         await server.say(event("Last"))
         await client.got("Last")
@@ -569,7 +517,7 @@ async def test_a_message_without_an_end_fills_the_memory_bare(server: AmiServer)
 async def test_a_message_without_an_end_is_given_up_and_the_next_one_read(
     server: AmiServer,
 ) -> None:
-    async with guarded(server, max_block=100_000) as client:
+    async with owning(server, max_block=100_000) as client:
         await server.say(b"Event: A\r\nX: " + b"x" * 5_000_000)
         await server.say(b"\r\n\r\n" + event("B"))
         await client.got("B")
@@ -593,7 +541,7 @@ async def test_every_pattern_is_tried_on_every_event_bare(server: AmiServer) -> 
 
 
 async def test_an_event_that_nobody_wants_is_not_even_parsed(server: AmiServer) -> None:
-    async with guarded(server, wanted_events=frozenset({"B"})) as client:
+    async with owning(server, wanted_events=frozenset({"B"})) as client:
         parsed = client.link.framer.parsed
         await server.say(event("A") * 100 + event("B"))
         await client.got("B")
@@ -610,7 +558,7 @@ async def test_a_misspelt_header_reads_as_nothing_bare(server: AmiServer) -> Non
 
 
 async def test_a_misspelt_header_is_an_error(server: AmiServer) -> None:
-    async with guarded(server) as client:
+    async with owning(server) as client:
         await server.say(event("A", Exten="600"))
         await client.got("A")
         with pytest.raises(KeyError):
