@@ -360,11 +360,11 @@ def _card(row: Sequence[Any]) -> CustomerCard:
             ContactWay(ContactKind(kind), value, label) for kind, value, label in ways
         ),
         cards=tuple(MemberCard(number, balance) for number, balance in own_cards),
-        interactions=tuple(_past_interaction(line) for line in history),
+        interactions=tuple(_past_interaction(row[0], line) for line in history),
     )
 
 
-def _past_interaction(line: list[Any]) -> PastInteraction:
+def _past_interaction(customer_id: int, line: list[Any]) -> PastInteraction:
     row_id, channel, direction, opened_at, closed_at, agent, queue = line[:7]
     disposition, summary, note, keyed, call_id = line[7:]
     return PastInteraction(
@@ -380,6 +380,7 @@ def _past_interaction(line: list[Any]) -> PastInteraction:
         note=note,
         keyed=tuple(keyed),
         call_id=call_id,
+        customer_id=customer_id,
     )
 
 
