@@ -6,9 +6,11 @@ imported only then, so that `--help` answers at once.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -28,7 +30,6 @@ app = typer.Typer(
     "understood, 3 the configuration can't be used, 130 interrupted.",
 )
 agents = typer.Typer(no_args_is_help=True, help="The agents who may sign in to the desk.")
-app.add_typer(agents, name="agent")
 
 Config = Annotated[
     Path | None,
@@ -40,9 +41,191 @@ Config = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
+DemoFolder = Annotated[
+    Path | None,
+    typer.Option("--folder", metavar="DIR", help="The demo's folder (default: var/demo)."),
+]
+AskedPassword = Annotated[
+    str | None,
+    typer.Option(
+        "--password",
+        envvar="DESKBELL_PASSWORD",
+        show_envvar=True,
+        help="The password; none given: one is made and printed. Others see it in the process "
+        "list, so prefer the variable.",
+    ),
+]
 
 
-@app.command()
+class RoleName(StrEnum):
+    AGENT = "agent"
+    SUPERVISOR = "supervisor"
+    ADMIN = "admin"
+
+
+class LanguageName(StrEnum):
+    ENGLISH = "en"
+    CHINESE = "zh"
+    SPANISH = "es"
+    PERSIAN = "fa"
+
+
+@app.command(rich_help_panel="Run")
+def demo(folder: DemoFolder = None) -> None:
+    """Run all of Deskbell here with a sample mall, until Ctrl-C.
+
+    Everything it makes is in var/demo; passwords are made once and printed at each start.
+
+    Example: `deskbell demo`
+    """
+    from deskbell.demo import demo as run
+    from deskbell.running_demo import DEMO_FOLDER
+
+    run((folder or DEMO_FOLDER).absolute())
+
+
+@app.command(rich_help_panel="Run")
+def serve(
+    config: Config = None,
+    record_ami: Annotated[
+        Path | None,
+        typer.Option(
+            "--record-ami",
+            metavar="FILE",
+            help="Append the bytes read from AMI to FILE, for `deskbell replay`.",
+        ),
+    ] = None,
+) -> None:
+    """Run the service: the desk, the AMI link, and an Asterisk of its own unless told otherwise.
+
+    Example: `deskbell serve --config /etc/deskbell.toml`
+    """
+    from deskbell.config import load_settings
+    from deskbell.serve import run
+    from deskbell.serve import serve as run_service
+
+    run(run_service(load_settings(config), record_ami))
+
+
+@app.command(rich_help_panel="Run")
+def migrate(config: Config = None) -> None:
+    """Bring the database to this release's schema. Safe to repeat.
+
+    Example: `deskbell migrate --config /etc/deskbell.toml`
+    """
+    from deskbell import administration
+    from deskbell.config import load_settings
+
+    typer.echo(asyncio.run(administration.migrate(load_settings(config))))
+
+
+@app.command(rich_help_panel="Try and look")
+def call(
+    *,
+    caller: Annotated[
+        str, typer.Option("--from", metavar="NUMBER", help="The caller's number.")
+    ] = "+8613800138000",
+    called: Annotated[
+        str, typer.Option("--to", metavar="NUMBER", help="The number dialled.")
+    ] = "600",
+    press: Annotated[
+        str | None,
+        typer.Option(metavar="1,2,#", help="Keys pressed after the answer, a second apart."),
+    ] = None,
+    hold: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, help="Hang up this long after the answer.")
+    ] = 10.0,
+    patience: Annotated[
+        float, typer.Option(metavar="SECONDS", min=1, help="Give up if nobody answers in time.")
+    ] = 120.0,
+    name: Annotated[str, typer.Option(help="The caller's name as the network shows it.")] = "",
+    folder: DemoFolder = None,
+    as_json: Json = False,
+) -> None:
+    """Call the running demo as the telephone network would, with real SIP and sound.
+
+    Example: `deskbell call --from +8613800138000 --to 610 --press 1 --hold 20`
+    """
+    from deskbell import telephone
+
+    wish = telephone.Wish(
+        caller=caller,
+        called=called,
+        keys=press or "",
+        hold_seconds=hold,
+        patience_seconds=patience,
+        name=name,
+    )
+    telephone.call(wish, folder=folder, as_json=as_json)
+
+
+@app.command(rich_help_panel="Try and look")
+def phone(
+    agent: Annotated[str, typer.Argument(help="Whose phone to be: a login or an extension.")],
+    answer_after: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, help="Ring this long before answering.")
+    ] = 2.0,
+    folder: DemoFolder = None,
+) -> None:
+    """Be an agent's phone in the running demo: register, ring, answer, until Ctrl-C.
+
+    Example: `deskbell phone lin --answer-after 3`
+    """
+    from deskbell import telephone
+
+    telephone.phone(agent=agent, answer_after=answer_after, folder=folder)
+
+
+@app.command(rich_help_panel="Try and look")
+def watch(
+    url: Annotated[
+        str | None, typer.Option(help="The desk's address (default: the running demo).")
+    ] = None,
+    user: Annotated[str, typer.Option(help="A supervisor's login, with --url.")] = "",
+    once: Annotated[bool, typer.Option("--once", help="Print what is now, and end.")] = False,
+    as_json: Json = False,
+    folder: DemoFolder = None,
+) -> None:
+    """Show a running service's calls, queues and agents, live.
+
+    Without --url it shows the running demo. With --url the password is asked for, or taken from
+    DESKBELL_PASSWORD. With --json every frame of the push is a line.
+
+    Example: `deskbell watch --url https://desk.example.com --user mei`
+    """
+    from deskbell import watch as watching
+    from deskbell.running_demo import DEMO_FOLDER, running
+
+    if url is None:
+        found = running(folder or DEMO_FOLDER)
+        supervisor = found.supervisor()
+        url, user, password = found.url, supervisor.login, supervisor.password
+    else:
+        user = user or typer.prompt("Login", err=True)
+        password = os.environ.get("DESKBELL_PASSWORD") or typer.prompt(
+            f"Password of {user}", hide_input=True, err=True
+        )
+    watching.watch(url, user, password, once=once, as_json=as_json)
+
+
+@app.command(rich_help_panel="Try and look")
+def doctor(config: Config = None, folder: DemoFolder = None, as_json: Json = False) -> None:
+    """Check configuration, database, Asterisk, queues, phones, clocks, disk; say how to mend.
+
+    Checks what --config names; without it the running demo, if there is one. It changes nothing.
+    Ends with 1 if something is broken; warnings alone end with 0.
+
+    Example: `deskbell doctor --config /etc/deskbell.toml`
+    """
+    from deskbell.doctor import doctor as examine
+    from deskbell.running_demo import DEMO_FOLDER, is_running, read
+
+    place = folder or DEMO_FOLDER
+    demo = read(place) if config is None and is_running(place) else None
+    sys.exit(examine(Path(demo.config) if demo else config, demo=demo, as_json=as_json))
+
+
+@app.command(rich_help_panel="Try and look")
 def replay(
     files: Annotated[
         list[Path], typer.Argument(metavar="FILE…", help="Recorded AMI streams; - reads stdin.")
@@ -61,7 +244,7 @@ def replay(
     run(files, as_json=as_json, output=sys.stdout, notes=sys.stderr)
 
 
-@app.command()
+@app.command(rich_help_panel="Administer")
 def config(
     config: Config = None,
     reference: Annotated[
@@ -80,12 +263,125 @@ def config(
         typer.echo(configuration.effective(configuration.load_settings(config)), nl=False)
 
 
+@app.command("import-customers", rich_help_panel="Administer")
+def import_customers(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, any usual encoding.")],
+    rejects: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Where rejected lines go, as they were (default: FILE.rejects)."
+        ),
+    ] = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Import customers from a CSV file. Safe to repeat: nobody is imported twice.
+
+    Example: `deskbell import-customers customers.csv`
+    """
+    from deskbell import administration
+    from deskbell.config import load_settings
+
+    administration.import_customers(load_settings(config), file, rejects, as_json=as_json)
+
+
+@app.command("asterisk-conf", rich_help_panel="Administer")
+def asterisk_conf(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the files go.")],
+    config: Config = None,
+) -> None:
+    """Write Deskbell's part of a system Asterisk's configuration, to be #included there.
+
+    Example: `deskbell asterisk-conf /etc/asterisk/deskbell`
+    """
+    from deskbell import administration
+    from deskbell.config import load_settings
+
+    written = asyncio.run(administration.write_asterisk_files(load_settings(config), folder))
+    for path in written:
+        typer.echo(path)
+    typer.echo("How to #include them: docs/asterisk.md", err=True)
+
+
+@agents.command("add")
+def add_agent(
+    *,
+    login: Annotated[str, typer.Argument(help="The name to sign in with.")],
+    name: Annotated[str, typer.Option(help="The name others see (default: the login).")] = "",
+    extension: Annotated[str, typer.Option(help="The number of the agent's phone.")] = "",
+    role: Annotated[RoleName, typer.Option(help="What the agent may do.")] = RoleName.AGENT,
+    language: Annotated[
+        LanguageName, typer.Option(help="The desk's language for this agent.")
+    ] = LanguageName.ENGLISH,
+    queue: Annotated[
+        list[str] | None, typer.Option("--queue", help="A queue to serve; may be repeated.")
+    ] = None,
+    password: AskedPassword = None,
+    config: Config = None,
+) -> None:
+    """Add an agent, or change the one with that login.
+
+    Example: `deskbell agent add lin --name "林 Lin" --extension 1001 --queue sales`
+    """
+    from deskbell import administration
+    from deskbell.config import load_settings
+
+    chosen = asyncio.run(
+        administration.add_agent(
+            load_settings(config),
+            login=login,
+            name=name or login,
+            extension=extension,
+            role=role.value,
+            language=language.value,
+            queue_names=queue or [],
+            password=password,
+        )
+    )
+    if password is None:
+        typer.echo(chosen)
+        typer.echo(f"is the password of {login}; it is shown only now.", err=True)
+
+
+@agents.command("list")
+def list_agents(config: Config = None, as_json: Json = False) -> None:
+    """List all agents.
+
+    Example: `deskbell agent list --json`
+    """
+    from rich.console import Console
+
+    from deskbell import administration
+    from deskbell.config import load_settings
+
+    settings = load_settings(config)
+    asyncio.run(administration.list_agents(settings, Console(highlight=False), as_json=as_json))
+
+
+@agents.command("password")
+def agent_password(login: str, password: AskedPassword = None, config: Config = None) -> None:
+    """Give an agent a new password; ends the agent's sessions.
+
+    Example: `deskbell agent password lin`
+    """
+    from deskbell import administration
+    from deskbell.config import load_settings
+
+    chosen = asyncio.run(administration.set_password(load_settings(config), login, password))
+    if password is None:
+        typer.echo(chosen)
+        typer.echo(f"is the new password of {login}; it is shown only now.", err=True)
+
+
+app.add_typer(agents, name="agent", rich_help_panel="Administer")
+
+
 def main() -> None:
     """Run the command; every failure it knows becomes one line and an exit code."""
     from deskbell.config import ConfigError
 
     try:
-        app(standalone_mode=True)
+        app(prog_name="deskbell")
     except ConfigError as error:
         for problem in error.problems:
             typer.echo(f"deskbell: {problem}", err=True)

@@ -6,12 +6,18 @@ Owns the format. What is logged, and that no secret is, is up to who logs.
 from __future__ import annotations
 
 import logging
+import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal
 
 import orjson
 
 from deskbell.settings import LogSettings
+
+Progress = Callable[[str], None]
+"""Takes a line about what is being done, for whoever waits."""
 
 
 class JsonLines(logging.Formatter):
@@ -55,3 +61,15 @@ def set_up(settings: LogSettings) -> None:
     root.setLevel(settings.level)
     # One line a request is the proxy's work; at INFO it would drown everything else.
     logging.getLogger("aiohttp.access").setLevel(max(logging.WARNING, root.level))
+
+
+def set_up_file(file: Path) -> None:
+    """Send everything to `file`, written anew, and to the terminal only what is wrong."""
+    to_file = logging.FileHandler(file, mode="w", encoding="utf-8")
+    to_terminal = logging.StreamHandler(sys.stderr)
+    to_terminal.setLevel(logging.ERROR)
+    root = logging.getLogger()
+    for handler in (to_file, to_terminal):
+        handler.setFormatter(TextLines())
+        root.addHandler(handler)
+    root.setLevel(logging.INFO)

@@ -1,0 +1,221 @@
+"""The demo: the whole of Deskbell on this machine, with a mall's sample data, in the foreground.
+
+Owns var/demo: its configuration file, database, PBX folder, passwords and log. Touches nothing
+outside it, and leaves nothing running.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from agent_desk.passwords import hash_password
+from crm_store import agents, sample_mall
+from crm_store.database import Database
+from crm_store.migrations import migrate
+from deskbell import log, running_demo
+from deskbell.config import load_settings
+from deskbell.failure import CommandFailed
+from deskbell.running_demo import Demo, Person
+from deskbell.serve import run, run_service
+from deskbell.service import Service
+from deskbell.settings import DeskSettings, Settings
+
+CONFIGURATION = """\
+# The demo's own settings, made at its first start; DESKBELL_… variables override them.
+[store]
+url = "sqlite:///deskbell.db"
+
+[pbx]
+folder = "pbx"
+"""
+PORTS_TRIED = 50
+# No letter or digit that is easily taken for another.
+PASSWORD_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # noqa: S105 - an alphabet
+PASSWORD_LENGTH = 10
+CALLER = "+8613800138000"
+
+
+def demo(folder: Path, environment: Mapping[str, str] = os.environ) -> None:
+    """Run the demo kept in `folder` until Ctrl-C or SIGTERM. Raises CommandFailed."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = running_demo.hold(folder)
+    if lock is None:
+        other = running_demo.read(folder)
+        where = f" at {other.url} (process {other.pid})" if other else ""
+        raise CommandFailed(
+            f"a demo of this folder is running already{where}; stop it with Ctrl-C in its "
+            "terminal, or give this one another folder: deskbell demo --folder DIR"
+        )
+    with lock:
+        console = Console(highlight=False, soft_wrap=True)
+        settings = _settings(folder, environment, console)
+        log.set_up_file(folder / "deskbell.log")
+        run(_run(settings, folder, console))
+        console.print("\nStopped; nothing is left running. The data stays in", str(folder))
+
+
+async def _run(settings: Settings, folder: Path, console: Console) -> None:
+    started = time.monotonic()
+
+    def progress(text: str) -> None:
+        console.print(f"[dim]{time.monotonic() - started:5.1f} s[/]  {text}")
+
+    people = await _prepare_store(settings, folder, progress)
+
+    async def when_up(service: Service) -> None:
+        running = _describe(service, folder, people)
+        running_demo.write(running, folder)
+        _greet(console, running, folder)
+
+    await run_service(Service(settings, progress=progress), when_up)
+
+
+def _settings(folder: Path, environment: Mapping[str, str], console: Console) -> Settings:
+    file = folder / "deskbell.toml"
+    if not file.exists():
+        file.write_text(CONFIGURATION, encoding="utf-8")
+    settings = load_settings(file, environment)
+    if len(settings.pbx) != 1 or settings.pbx[0].mode != "embedded":
+        raise CommandFailed(f"the demo runs one embedded PBX; {file} asks for something else")
+    port = _free_port(settings.desk.host, settings.desk.port, "DESKBELL_DESK_PORT" in environment)
+    if port != settings.desk.port:
+        console.print(f"Port {settings.desk.port} is in use by another program; taking {port}.")
+        desk = DeskSettings.model_validate({**settings.desk.model_dump(), "port": port})
+        settings = settings.model_copy(update={"desk": desk})
+    return settings
+
+
+def _free_port(host: str, wanted: int, is_a_wish: bool) -> int:
+    """The port wanted, or a free one above it unless somebody wished for just that one."""
+    for port in range(wanted, min(wanted + PORTS_TRIED, 65536)) if wanted else (0,):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise CommandFailed(
+                        f"the desk can't listen on {host} port {port}: {error.strerror}; set "
+                        "DESKBELL_DESK_HOST and DESKBELL_DESK_PORT to what it may use"
+                    ) from None
+                if is_a_wish:
+                    raise CommandFailed(
+                        f"port {port} is in use by another program; stop that one, or set "
+                        "DESKBELL_DESK_PORT to a free port (0 takes any)"
+                    ) from None
+            else:
+                return port
+    raise CommandFailed(f"ports {wanted} and above are all in use; set DESKBELL_DESK_PORT=0")
+
+
+async def _prepare_store(
+    settings: Settings, folder: Path, progress: log.Progress
+) -> tuple[Person, ...]:
+    """The sample data, once; and everybody's password, made once and kept in demo.json."""
+    url = settings.store.url.get_secret_value()
+    await migrate(url)
+    database = Database(url)
+    try:
+        progress("database: the sample mall's customers, cards, agents and queues")
+        await sample_mall.fill(database)
+        earlier = running_demo.read(folder)
+        passwords = {person.login: person.password for person in earlier.people} if earlier else {}
+        people = []
+        for agent in await agents.all_agents(database):
+            password = passwords.get(agent.login, "")
+            if not password or not await agents.password_hash(database, agent.login):
+                password = password or _new_password()
+                async with database.transaction() as transaction:
+                    await agents.set_password_hash(
+                        transaction, agent.login, hash_password(password)
+                    )
+            people.append(
+                Person(
+                    login=agent.login,
+                    name=agent.display_name,
+                    role=agent.role.value,
+                    password=password,
+                    extension=agent.extension or "",
+                    queues=agent.queues,
+                )
+            )
+        return tuple(people)
+    finally:
+        await database.close()
+
+
+def _new_password() -> str:
+    return "".join(secrets.choice(PASSWORD_LETTERS) for _ in range(PASSWORD_LENGTH))
+
+
+def _describe(service: Service, folder: Path, people: tuple[Person, ...]) -> Demo:
+    pbx = next(iter(service.embedded.values()))
+    with_phones = [
+        replace(person, phone_secret=pbx.phone_account(person.extension)[1])
+        if person.extension
+        else person
+        for person in people
+    ]
+    return Demo(
+        pid=os.getpid(),
+        url=service.desk_address,
+        config=str(folder / "deskbell.toml"),
+        sip_address=pbx.sip_address,
+        sip_port=pbx.sip_port,
+        trunk_address=pbx.trunk_address,
+        trunk_port=pbx.trunk_port,
+        http_port=pbx.http_port,
+        people=tuple(with_phones),
+    )
+
+
+def _greet(console: Console, demo: Demo, folder: Path) -> None:
+    command = Path(sys.argv[0]).parent / "deskbell"
+    if not command.exists():
+        command = Path("deskbell")
+    elif command.is_relative_to(Path.cwd()):
+        command = command.relative_to(Path.cwd())
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("sign in as", "password", "name", "role", "phone", "queues"):
+        table.add_column(column)
+    for person in demo.people:
+        table.add_row(
+            person.login,
+            person.password,
+            person.name,
+            person.role,
+            person.extension,
+            " ".join(person.queues),
+        )
+    agent = min(
+        (person for person in demo.people if person.role == "agent" and person.extension),
+        key=lambda person: person.extension,
+    )
+    console.print(f"\n[bold]Deskbell runs: {demo.url}[/]\n")
+    console.print(table)
+    console.print(
+        f"\nSign in as {agent.login} and serve a queue. Then, each in another terminal:\n"
+        f"  {command} phone {agent.login}\n"
+        f"      is {agent.login}'s phone and answers (or register a SIP phone, see below)\n"
+        f"  {command} call --from {CALLER} --to 600\n"
+        "      calls queue 600 as a sample customer would\n"
+        f"  {command} watch\n"
+        "      shows calls, queues and agents live\n"
+        f"  {command} doctor\n"
+        "      checks that all is well\n"
+        f"\nA SIP phone registers at {demo.sip_address}:{demo.sip_port} (UDP); the phones' secrets "
+        f"stand in {folder / 'demo.json'}.\nLog: {folder / 'deskbell.log'}. "
+        "Ctrl-C stops everything."
+    )
