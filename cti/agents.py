@@ -146,10 +146,17 @@ class Agents:
     def _start_wrap_up_clock(self, login: str) -> None:
         if login in self._wrap_up_timers:
             return
-        queue = self._last_queue.get(login, "")
-        seconds = self._wrap_up_seconds.get(queue, DEFAULT_WRAP_UP_SECONDS)
         self._wrap_up_timers[login] = asyncio.get_running_loop().call_later(
-            seconds, lambda: self._start(self.finish_wrap_up(login), login)
+            self._seconds_to_wrap_up(login), lambda: self._start(self.finish_wrap_up(login), login)
+        )
+
+    def _seconds_to_wrap_up(self, login: str) -> float:
+        """The last call's queue says; after a restart of ours, the most patient of the agent's."""
+        queue = self._last_queue.get(login)
+        queues = (queue,) if queue is not None else self._queues.queues_of(login)
+        return max(
+            (self._wrap_up_seconds.get(name, DEFAULT_WRAP_UP_SECONDS) for name in queues),
+            default=DEFAULT_WRAP_UP_SECONDS,
         )
 
     def _stop_wrap_up_clock(self, login: str) -> None:
