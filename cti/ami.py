@@ -30,7 +30,7 @@ import logging
 import random
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from enum import StrEnum
 from ssl import SSLContext
 from typing import BinaryIO, Final
@@ -84,7 +84,8 @@ class AmiLink:
     """Keeps an AMI connection up from `start()` to `close()`.
 
     - `wanted_events`: names of events; None for all. FullyBooted, OriginateResponse and Shutdown
-      always come. Nothing that is not named is even parsed.
+      always come. `only_with` narrows some to those with one of the header lines given
+      (`{"VarSet": ["Variable: QUEUESTATUS"]}`). What is not wanted is not even parsed.
     - `on_message(message)`, synchronous, gets each message: see the module's promise of order.
     - `on_up()`, asynchronous, runs after each login; it may use `action` and `list_action`.
     - `on_down(cause)`, synchronous, is told when a link that was up is lost, and of each new cause
@@ -113,6 +114,7 @@ class AmiLink:
         on_message: Callable[[dict[str, str]], None],
         on_up: Callable[[], Awaitable[None]],
         on_down: Callable[[str], None],
+        only_with: Mapping[str, Collection[str]] | None = None,
         record: BinaryIO | None = None,
         events: str = "on",
         ssl: SSLContext | None = None,
@@ -138,7 +140,7 @@ class AmiLink:
         self._runner: asyncio.Task[None] | None = None
         self._up = asyncio.Event()
         self._closed = False
-        self.framer = AmiFramer(wanted_events, max_block)
+        self.framer = AmiFramer(wanted_events, max_block, only_with)
         self.state = LinkState.WAITING
         self.cause = "not started"
         self.round_trip: float | None = None

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -66,8 +66,10 @@ class _Shape:
 class AmiFramer:
     """Cuts one AMI byte stream into messages, dropping unwanted events before they are parsed.
 
-    `wanted` are the names of the events to keep beside ALWAYS_WANTED; None keeps all. Responses are
-    always kept, and so is an event whose ActionID is in `awaited` (its answer is waited for).
+    `wanted` are the names of the events to keep beside ALWAYS_WANTED; None keeps all. `only_with`
+    narrows some of them to those with one of the header lines given, as in
+    `{"VarSet": ["Variable: QUEUESTATUS"]}`. Responses are always kept, and so is an event whose
+    ActionID is in `awaited` (its answer is waited for).
 
     `max_block` is the longest message in bytes. A longer one is skipped to the next blank line with
     one warning; no more than this is ever held.
@@ -77,11 +79,21 @@ class AmiFramer:
     Asterisk's greeting ("Asterisk Call Manager/9.0.0"), "" before the first message came.
     """
 
-    def __init__(self, wanted: frozenset[str] | None = None, max_block: int = MAX_BLOCK) -> None:
+    def __init__(
+        self,
+        wanted: frozenset[str] | None = None,
+        max_block: int = MAX_BLOCK,
+        only_with: Mapping[str, Collection[str]] | None = None,
+    ) -> None:
         self.awaited: set[str] = set()
         self.banner = ""
         self.parsed = self.dropped = self.malformed = self.oversized = 0
         self._wanted = wanted if wanted is None else wanted | ALWAYS_WANTED
+        self._only_with = {name: frozenset(lines) for name, lines in (only_with or {}).items()}
+        self._needles = {
+            _EVENT + name.encode(): [LINE_END + line.encode() + LINE_END for line in lines]
+            for name, lines in self._only_with.items()
+        }
         self._max_block = max_block
         self._rest = bytearray()
         self._skipping = False
@@ -101,7 +113,13 @@ class AmiFramer:
 
     def wants(self, message: dict[str, str]) -> bool:
         """True if `message` would be handed out though nobody waits for it as an answer."""
-        return self._wanted is None or "Event" not in message or message["Event"] in self._wanted
+        name = message.get("Event")
+        if name is None:
+            return True
+        if self._wanted is not None and name not in self._wanted:
+            return False
+        lines = self._only_with.get(name)
+        return lines is None or any(f"{key}: {value}" in lines for key, value in message.items())
 
     def start_over(self) -> None:
         """Forget an unfinished message: the bytes to come are those of a new connection."""
@@ -115,6 +133,7 @@ class AmiFramer:
         dropped = 0
         only_wanted = self._wanted is not None
         shapes_of = self._shapes
+        needles = self._needles
         for block in self._complete_blocks(data):
             first_line = block.partition(LINE_END)[0]
             shapes = shapes_of.get(first_line)
@@ -123,6 +142,9 @@ class AmiFramer:
                     dropped += 1
                 else:
                     messages += self._read_unknown(block)
+                continue
+            if first_line in needles and not self._has_one_of(needles[first_line], block):
+                dropped += 1
                 continue
             shape = shapes.get(block.count(b"\n"))
             if shape is not None and shape.fullmatch is not None:
@@ -188,16 +210,24 @@ class AmiFramer:
         if not first_line.startswith(_EVENT):
             self.malformed += bool(block)
             return []
-        if self._wanted is None:
-            if len(self._shapes) >= MAX_SHAPES:
-                return [_read_lines(_decode(block))]
-            return [self._read_and_learn(block, self._shapes.setdefault(first_line, {}))]
-        if first_line in self._shapes or self._awaits(block):
-            return [_read_lines(_decode(block))]
-        self.dropped += 1
-        return []
+        if self._wanted is None and len(self._shapes) < MAX_SHAPES:
+            self._shapes.setdefault(first_line, {})
+        if self._wanted is None or first_line in self._shapes:
+            kept = self._has_one_of(self._needles.get(first_line, [LINE_END]), block)
+        else:
+            kept = self._awaits(block)
+        if not kept:
+            self.dropped += 1
+            return []
+        return [_read_lines(_decode(block))]
+
+    def _has_one_of(self, needles: list[bytes], block: bytes) -> bool:
+        ended = block + LINE_END
+        return any(needle in ended for needle in needles) or self._awaits(block)
 
     def _awaits(self, block: bytes) -> bool:
+        if not self.awaited:
+            return False
         _, _, after = block.partition(_ACTION_ID)
         return after.partition(LINE_END)[0].decode("latin-1") in self.awaited
 

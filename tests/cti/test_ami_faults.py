@@ -240,6 +240,7 @@ async def test_an_action_times_out_and_is_forgotten(server: AmiServer) -> None:
     async with owning(server, action_timeout=0.05) as client:
         with pytest.raises(ActionTimeout):
             await client.link.action("Status", ActionID="mine")
+        assert "mine" not in client.link.framer.awaited
         server.answers["status"] = lambda action: success(action, "here")
         assert (await client.link.action("Status", ActionID="mine")).message == "here"
 
