@@ -38,6 +38,8 @@ GRACE_SECONDS: Final = 0.03
 ATTEMPT_SECONDS: Final = 2.0
 """A look-up that takes longer is asked anew; the store may be locked."""
 RETRY_SECONDS: Final = 0.5
+FRESH_SECONDS: Final = 1.0
+"""An offer later than this looks again: the agent before may have said who the caller is."""
 
 
 @dataclass(slots=True)
@@ -51,6 +53,7 @@ class CallerLookUp:
     number: str | None
     cards: Cards = ()
     done: bool = False
+    found_at: float = 0.0
     task: asyncio.Task[None] | None = None
     waiting: dict[str, tuple[CallOffered, asyncio.TimerHandle | None]] = field(default_factory=dict)
 
@@ -65,12 +68,14 @@ class ScreenPops:
         look_up: LookUp,
         agent_of: Callable[[str], str],
         grace_seconds: float = GRACE_SECONDS,
+        fresh_seconds: float = FRESH_SECONDS,
     ) -> None:
         self._bus = bus
         self._to_number = to_number
         self._look_up = look_up
         self._agent_of = agent_of
         self._grace_seconds = grace_seconds
+        self._fresh_seconds = fresh_seconds
         self._calls: dict[tuple[str, str], CallerLookUp] = {}
         self._handlers: dict[type[Signal], Callable[[Any], None]] = {
             CallStarted: self._on_started,
@@ -87,18 +92,6 @@ class ScreenPops:
         if handler is not None:
             handler(signal)
 
-    def refresh(self, customer_id: int) -> None:
-        """A customer's card changed: the calls that show it look it up again for their next pop."""
-        for known in self._calls.values():
-            if any(card.get("id") == customer_id for card in known.cards):
-                self._start(known)
-
-    def refresh_number(self, number: str) -> None:
-        """A number was given to somebody: calls from it look again for their next pop."""
-        for known in self._calls.values():
-            if known.number == number:
-                self._start(known)
-
     async def close(self) -> None:
         tasks = [known.task for known in self._calls.values() if known.task is not None]
         for task in tasks:
@@ -111,10 +104,12 @@ class ScreenPops:
 
     def _on_offered(self, signal: CallOffered) -> None:
         known = self._known(signal.pbx, signal.call, signal.caller, "")
+        loop = asyncio.get_running_loop()
+        if known.done and known.number and loop.time() - known.found_at > self._fresh_seconds:
+            self._start(known)
         if known.done:
             self._pop(signal, known)
             return
-        loop = asyncio.get_running_loop()
         timer = loop.call_later(self._grace_seconds, self._pop_without_card, signal, known)
         known.waiting[signal.endpoint] = (signal, timer)
 
@@ -163,6 +158,7 @@ class ScreenPops:
     def _start(self, known: CallerLookUp) -> None:
         if known.task is not None:
             known.task.cancel()
+        known.done = False
         known.task = asyncio.get_running_loop().create_task(self._find(known))
 
     async def _find(self, known: CallerLookUp) -> None:
@@ -177,6 +173,7 @@ class ScreenPops:
             else:
                 break
         known.done = True
+        known.found_at = asyncio.get_running_loop().time()
         self._bus.publish(
             CallerRecognised(
                 pbx=known.pbx, call=known.call, number=known.number, matches=known.cards
