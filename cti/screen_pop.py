@@ -67,6 +67,7 @@ class ScreenPops:
         to_number: Callable[[str], str | None],
         look_up: LookUp,
         agent_of: Callable[[str], str],
+        *,
         grace_seconds: float = GRACE_SECONDS,
         fresh_seconds: float = FRESH_SECONDS,
     ) -> None:
