@@ -5,19 +5,25 @@ Owns the words that these commands print. What is done is done by the rooms belo
 
 from __future__ import annotations
 
+import asyncio
+import getpass
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import orjson
+import typer
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from agent_desk.passwords import hash_password
 from crm_store import agents, migrations, queues
+from crm_store import import_customers as customer_import
 from crm_store.database import Database
+from crm_store.import_customers import ImportReport, UnreadableImport
 from crm_store.models import Role
 from cti.pbx_configuration import BadConfiguration, Secrets, render
 from deskbell.config import masked_url
@@ -25,6 +31,7 @@ from deskbell.failure import CommandFailed, ExitCode
 from deskbell.service import pbx_configuration
 from deskbell.settings import Settings
 
+LINES_SHOWN = 10
 # A system Asterisk is not asked for its version: files that 20 and newer understand.
 NEWEST_VERSION = (22, 5, 0)
 
@@ -160,6 +167,69 @@ async def list_agents(settings: Settings, console: Console, *, as_json: bool) ->
             "" if agent.active else "kept out",
         )
     console.print(table)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportWish:
+    """A CSV file to import; what is None is found out from the file itself."""
+
+    file: Path
+    rejects: Path | None = None
+    encoding: str | None = None
+    delimiter: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+
+def import_customers(settings: Settings, wish: ImportWish, *, as_json: bool) -> None:
+    """Import customers and print the report. Raises CommandFailed if the file is unreadable."""
+    rejects = wish.rejects or wish.file.with_name(f"{wish.file.stem}.rejects.csv")
+    if rejects.absolute() == wish.file.absolute():
+        raise CommandFailed("the rejects can't go into the file that is read", ExitCode.USAGE)
+    console = Console(stderr=True, highlight=False)
+    with console.status("reading …") as status:
+        report = asyncio.run(
+            _import(settings, wish, rejects, lambda lines: status.update(f"{lines:,} lines"))
+        )
+    if not report.rejected:
+        rejects.unlink(missing_ok=True)
+    if as_json:
+        typer.echo(orjson.dumps({**asdict(report), "reasons": dict(report.reasons)}).decode())
+        return
+    typer.echo(
+        f"{report.read} lines ({report.encoding}, {report.delimiter!r} between fields): "
+        f"{report.created} customers created, {report.completed} completed, "
+        f"{report.unchanged} known already, {report.rejected} rejected"
+    )
+    for reason, count in report.reasons.most_common():
+        typer.echo(f"  {count:7} × {reason}")
+    for problem in report.rejected_lines[:LINES_SHOWN]:
+        typer.echo(f"  line {problem.line}: rejected, {problem.reason}")
+    for problem in report.doubts[:LINES_SHOWN]:
+        typer.echo(f"  line {problem.line}: imported, but {problem.reason} (see its notes)")
+    if report.rejected:
+        typer.echo(f"The rejected lines stand in {rejects}: mend them there and import that file.")
+
+
+async def _import(
+    settings: Settings, wish: ImportWish, rejects: Path, progress: Callable[[int], None]
+) -> ImportReport:
+    async with open_store(settings) as database:
+        try:
+            return await customer_import.import_customers(
+                database,
+                wish.file,
+                rejects=rejects,
+                region=settings.numbers.region,
+                actor=f"import by {getpass.getuser()}",
+                encoding=wish.encoding,
+                delimiter=wish.delimiter,
+                columns=wish.columns,
+                progress=progress,
+            )
+        except UnreadableImport as error:
+            raise CommandFailed(f"{wish.file}: {error}") from None
+        except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+            raise CommandFailed(f"{error.filename}: {error.strerror}") from None
 
 
 async def write_asterisk_files(settings: Settings, folder: Path) -> list[Path]:

@@ -265,24 +265,45 @@ def config(
 
 @app.command("import-customers", rich_help_panel="Administer")
 def import_customers(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, any usual encoding.")],
+    *,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, in any usual encoding.")],
     rejects: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE", help="Where rejected lines go, as they were (default: FILE.rejects)."
-        ),
+        typer.Option(metavar="FILE", help="Where rejected lines go (default: FILE.rejects.csv)."),
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="As gb18030, cp1256, utf-16 (default: found out).")
+    ] = None,
+    delimiter: Annotated[
+        str | None, typer.Option(help="What is between fields (default: found out).")
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HEADING=MEANING", help="What an unusual heading means: Rufname=name"),
     ] = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
     """Import customers from a CSV file. Safe to repeat: nobody is imported twice.
 
+    Lines that can't be taken are kept as they stood in a rejects file, with the same heading.
+
     Example: `deskbell import-customers customers.csv`
     """
     from deskbell import administration
     from deskbell.config import load_settings
 
-    administration.import_customers(load_settings(config), file, rejects, as_json=as_json)
+    wrong = [pair for pair in column or [] if "=" not in pair]
+    if wrong:
+        raise typer.BadParameter(f"--column is HEADING=MEANING, not {wrong[0]}")
+    wish = administration.ImportWish(
+        file=file,
+        rejects=rejects,
+        encoding=encoding,
+        delimiter=delimiter,
+        columns=dict(pair.rsplit("=", 1) for pair in column or []),
+    )
+    administration.import_customers(load_settings(config), wish, as_json=as_json)
 
 
 @app.command("asterisk-conf", rich_help_panel="Administer")

@@ -128,7 +128,7 @@ async def _prepare_store(
     await migrate(url)
     database = Database(url)
     try:
-        progress("database: the sample mall's customers, cards, agents and queues")
+        progress("sample mall: customers, cards, agents, queues")
         await sample_mall.fill(database)
         earlier = running_demo.read(folder)
         passwords = {person.login: person.password for person in earlier.people} if earlier else {}

@@ -7,7 +7,7 @@ add up to is agent_desk.push_state's; showing it is watch.py's.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Callable, Sequence
 from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +23,9 @@ CLOSE_SESSION_OVER = 4401
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 10.0
 HTTP_SECONDS = 10.0
+
+OnFrame = Callable[[dict[str, Any]], bool]
+"""Hears a frame; True means that this was enough."""
 
 
 class DeskUnreachable(Exception):
@@ -63,31 +66,32 @@ class DeskClient:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise DeskUnreachable(f"{self.url} does not answer: {_why(error)}") from None
 
-    async def frames(
-        self, topics: Sequence[str], *, once: bool = False
-    ) -> AsyncIterator[dict[str, Any]]:
-        """Every frame of `topics`, applied to `state` first; connects again until told to stop.
+    async def follow(
+        self, topics: Sequence[str], on_frame: OnFrame, *, reconnect: bool = True
+    ) -> None:
+        """Give every frame of `topics`, applied to `state` first, to `on_frame` until it says True.
 
-        With `once`, a lost connection ends it with DeskUnreachable instead.
+        A lost connection is made again for ever; with `reconnect` False it raises DeskUnreachable.
+        Raises CommandFailed when the desk refuses.
         """
         wait_s = FIRST_WAIT_SECONDS
         while True:
             try:
                 if not self._cookie:
                     await self.sign_in()
-                async for frame in self._connection(topics):
-                    wait_s = FIRST_WAIT_SECONDS
-                    yield frame
+                if await self._one_connection(topics, on_frame):
+                    return
             except (OSError, websockets.WebSocketException, DeskUnreachable, TimeoutError) as error:
+                if self.connected:
+                    wait_s = FIRST_WAIT_SECONDS
                 self.connected = False
                 self.cause = _why(error)
-                if once:
+                if not reconnect:
                     raise DeskUnreachable(f"{self.url}/push: {self.cause}") from None
-                yield {"lost": self.cause}
                 await asyncio.sleep(wait_s)
                 wait_s = min(wait_s * 2, LONGEST_WAIT_SECONDS)
 
-    async def _connection(self, topics: Sequence[str]) -> AsyncIterator[dict[str, Any]]:
+    async def _one_connection(self, topics: Sequence[str], on_frame: OnFrame) -> bool:
         parts = urlsplit(self.url)
         scheme = "wss" if parts.scheme == "https" else "ws"
         address = f"{scheme}://{parts.netloc}{parts.path}/push"
@@ -101,15 +105,15 @@ class DeskClient:
             ) as socket:
                 self.connected, self.cause = True, ""
                 await socket.send(orjson.dumps({"subscribe": list(topics)}).decode())
-                async for text in socket:
-                    frame: dict[str, Any] = orjson.loads(text)
+                while True:
+                    frame: dict[str, Any] = orjson.loads(await socket.recv())
                     if "error" in frame:
                         raise CommandFailed(f"{self.url}/push: {frame['error']}")
                     gap = self.state.apply(frame)
                     if gap:
                         await socket.send(orjson.dumps({"resync": gap}).decode())
-                    else:
-                        yield frame
+                    elif on_frame(frame):
+                        return True
         except websockets.InvalidStatus as refusal:
             if refusal.response.status_code in (401, 403):
                 self._cookie = ""
@@ -118,7 +122,6 @@ class DeskClient:
             if closed.rcvd is not None and closed.rcvd.code == CLOSE_SESSION_OVER:
                 self._cookie = ""
             raise
-        raise DeskUnreachable("the desk closed the connection")
 
 
 async def _said(answer: aiohttp.ClientResponse) -> str:

@@ -44,7 +44,9 @@ MARKS = {State.OK: "[green]✓[/]", State.WARN: "[yellow]![/]", State.FAIL: "[bo
 
 def doctor(file: Path | None, *, demo: Demo | None = None, as_json: bool = False) -> ExitCode:
     """Examine what `file` configures and print the findings; FAILED if one of them is a failure."""
-    findings = asyncio.run(_examined(file, demo, Console(highlight=False), quiet=as_json))
+    findings = asyncio.run(
+        _examined(file, demo, Console(highlight=False, soft_wrap=True), quiet=as_json)
+    )
     if as_json:
         typer.echo(orjson.dumps([asdict(finding) for finding in findings]).decode())
     else:

@@ -59,8 +59,13 @@ def set_up(settings: LogSettings) -> None:
         root.removeHandler(former)
     root.addHandler(handler)
     root.setLevel(settings.level)
-    # One line a request is the proxy's work; at INFO it would drown everything else.
-    logging.getLogger("aiohttp.access").setLevel(max(logging.WARNING, root.level))
+    _hush(root.level)
+
+
+def _hush(level: int) -> None:
+    """A line a request, or a line a migration step, would drown everything else at INFO."""
+    for name in ("aiohttp.access", "alembic"):
+        logging.getLogger(name).setLevel(max(logging.WARNING, level))
 
 
 def set_up_file(file: Path) -> None:
@@ -73,3 +78,4 @@ def set_up_file(file: Path) -> None:
         handler.setFormatter(TextLines())
         root.addHandler(handler)
     root.setLevel(logging.INFO)
+    _hush(root.level)

@@ -56,7 +56,7 @@ class Demo:
         raise CommandFailed(f"the demo has no {login!r}; there are {known}")
 
     def supervisor(self) -> Person:
-        return next(person for person in self.people if person.role != "agent")
+        return next(person for person in self.people if person.role == "supervisor")
 
 
 def write(demo: Demo, folder: Path) -> Path:

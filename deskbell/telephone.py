@@ -131,6 +131,7 @@ class _DeskView:
         self.watching = asyncio.Event()
 
     def take(self, calls: dict[str, dict[str, Any]]) -> None:
+        """Hear which calls there are now; ours is the new one from our number."""
         if not self.watching.is_set():
             self._known = set(calls)
             self.watching.set()
@@ -166,10 +167,13 @@ async def _desk_view(demo: Demo, caller: str, teller: Teller) -> AsyncIterator[_
     supervisor = demo.supervisor()
     client = DeskClient(demo.url, supervisor.login, supervisor.password)
 
+    def take(frame: dict[str, Any]) -> bool:
+        view.take(client.state["calls"])
+        return False
+
     async def follow() -> None:
         try:
-            async for _ in client.frames(["calls"], once=True):
-                view.take(client.state["calls"])
+            await client.follow(["calls"], take, reconnect=False)
         except (DeskUnreachable, CommandFailed) as error:
             teller.say(f"the desk can't be watched: {error}")
         finally:

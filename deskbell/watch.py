@@ -58,23 +58,26 @@ def watch(url: str, login: str, password: str, *, once: bool, as_json: bool) -> 
 async def watch_frames(client: DeskClient, output: TextIO, *, once: bool = False) -> None:
     """Print every frame as a line of JSON; with `once`, only the first snapshot of each topic."""
     missing = set(TOPICS)
-    async for frame in client.frames(TOPICS, once=once):
-        if once and "snapshot" not in frame:
-            continue
-        output.write(orjson.dumps(frame).decode() + "\n")
-        output.flush()
+
+    def show(frame: dict[str, Any]) -> bool:
+        if not once or "snapshot" in frame:
+            output.write(orjson.dumps(frame).decode() + "\n")
+            output.flush()
         missing.discard(str(frame.get("topic")))
-        if once and not missing:
-            return
+        return once and not missing
+
+    await client.follow(TOPICS, show, reconnect=not once)
 
 
 async def watch_once(client: DeskClient, console: Console) -> None:
     """Print the tables as they are now."""
     missing = set(TOPICS)
-    async for frame in client.frames(TOPICS, once=True):
+
+    def complete(frame: dict[str, Any]) -> bool:
         missing.discard(str(frame.get("topic")))
-        if not missing:
-            break
+        return not missing
+
+    await client.follow(TOPICS, complete, reconnect=False)
     console.print(tables(client, time.time()))
 
 
@@ -86,8 +89,7 @@ async def watch_live(client: DeskClient, console: Console) -> None:
         screen=console.is_terminal,
         refresh_per_second=4,
     ):
-        async for _ in client.frames(TOPICS):
-            pass
+        await client.follow(TOPICS, lambda frame: False)
 
 
 def tables(client: DeskClient, now: float) -> Group:
