@@ -28,9 +28,9 @@ class Owner:
         self.link = AmiLink(
             "127.0.0.1",
             port,
-            "deskbell",
-            "secret",
             **{
+                "user": "deskbell",
+                "secret": "secret",
                 "wanted_events": None,
                 "on_message": self.messages.append,
                 "on_up": self._count_up,
