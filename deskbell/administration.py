@@ -5,7 +5,6 @@ Owns the words that these commands print. What is done is done by the rooms belo
 
 from __future__ import annotations
 
-import asyncio
 import getpass
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -27,6 +26,7 @@ from crm_store.import_customers import ImportReport, UnreadableImport
 from crm_store.models import Role
 from cti.pbx_configuration import BadConfiguration, Secrets, render
 from deskbell.config import masked_url
+from deskbell.event_loop import run
 from deskbell.failure import CommandFailed, ExitCode
 from deskbell.service import pbx_configuration
 from deskbell.settings import Settings
@@ -187,7 +187,7 @@ def import_customers(settings: Settings, wish: ImportWish, *, as_json: bool) -> 
         raise CommandFailed("the rejects can't go into the file that is read", ExitCode.USAGE)
     console = Console(stderr=True, highlight=False)
     with console.status("reading …") as status:
-        report = asyncio.run(
+        report = run(
             _import(settings, wish, rejects, lambda lines: status.update(f"{lines:,} lines"))
         )
     if not report.rejected:

@@ -6,7 +6,6 @@ imported only then, so that `--help` answers at once.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import sys
@@ -101,10 +100,9 @@ def serve(
     Example: `deskbell serve --config /etc/deskbell.toml`
     """
     from deskbell.config import load_settings
-    from deskbell.serve import run
-    from deskbell.serve import serve as run_service
+    from deskbell.serve import serve as run
 
-    run(run_service(load_settings(config), record_ami))
+    run(load_settings(config), record_ami)
 
 
 @app.command(rich_help_panel="Run")
@@ -115,8 +113,9 @@ def migrate(config: Config = None) -> None:
     """
     from deskbell import administration
     from deskbell.config import load_settings
+    from deskbell.event_loop import run
 
-    typer.echo(asyncio.run(administration.migrate(load_settings(config))))
+    typer.echo(run(administration.migrate(load_settings(config))))
 
 
 @app.command(rich_help_panel="Try and look")
@@ -317,8 +316,9 @@ def asterisk_conf(
     """
     from deskbell import administration
     from deskbell.config import load_settings
+    from deskbell.event_loop import run
 
-    written = asyncio.run(administration.write_asterisk_files(load_settings(config), folder))
+    written = run(administration.write_asterisk_files(load_settings(config), folder))
     for path in written:
         typer.echo(path)
     typer.echo("How to #include them: docs/asterisk.md", err=True)
@@ -346,8 +346,9 @@ def add_agent(
     """
     from deskbell import administration
     from deskbell.config import load_settings
+    from deskbell.event_loop import run
 
-    chosen = asyncio.run(
+    chosen = run(
         administration.add_agent(
             load_settings(config),
             login=login,
@@ -374,9 +375,10 @@ def list_agents(config: Config = None, as_json: Json = False) -> None:
 
     from deskbell import administration
     from deskbell.config import load_settings
+    from deskbell.event_loop import run
 
     settings = load_settings(config)
-    asyncio.run(administration.list_agents(settings, Console(highlight=False), as_json=as_json))
+    run(administration.list_agents(settings, Console(highlight=False), as_json=as_json))
 
 
 @agents.command("password")
@@ -387,8 +389,9 @@ def agent_password(login: str, password: AskedPassword = None, config: Config = 
     """
     from deskbell import administration
     from deskbell.config import load_settings
+    from deskbell.event_loop import run
 
-    chosen = asyncio.run(administration.set_password(load_settings(config), login, password))
+    chosen = run(administration.set_password(load_settings(config), login, password))
     if password is None:
         typer.echo(chosen)
         typer.echo(f"is the new password of {login}; it is shown only now.", err=True)

@@ -6,6 +6,7 @@ outside it, and leaves nothing running.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import secrets
@@ -25,9 +26,10 @@ from crm_store.database import Database
 from crm_store.migrations import migrate
 from deskbell import log, running_demo
 from deskbell.config import load_settings
+from deskbell.event_loop import run
 from deskbell.failure import CommandFailed
 from deskbell.running_demo import Demo, Person
-from deskbell.serve import run, run_service
+from deskbell.serve import run_service
 from deskbell.service import Service
 from deskbell.settings import DeskSettings, Settings
 
@@ -61,7 +63,8 @@ def demo(folder: Path, environment: Mapping[str, str] = os.environ) -> None:
         console = Console(highlight=False, soft_wrap=True)
         settings = _settings(folder, environment, console)
         log.set_up_file(folder / "deskbell.log")
-        run(_run(settings, folder, console))
+        with contextlib.suppress(KeyboardInterrupt):
+            run(_run(settings, folder, console))
         console.print("\nStopped; nothing is left running. The data stays in", str(folder))
 
 

@@ -30,6 +30,7 @@ from crm_store.queues import QueueRecord
 from cti.pbx import default_cache
 from deskbell import doctor_pbx
 from deskbell.config import ConfigError, load_settings, masked_url
+from deskbell.event_loop import run
 from deskbell.failure import ExitCode
 from deskbell.finding import Finding, State, drift, fail, ok, warn
 from deskbell.running_demo import Demo
@@ -44,9 +45,7 @@ MARKS = {State.OK: "[green]✓[/]", State.WARN: "[yellow]![/]", State.FAIL: "[bo
 
 def doctor(file: Path | None, *, demo: Demo | None = None, as_json: bool = False) -> ExitCode:
     """Examine what `file` configures and print the findings; FAILED if one of them is a failure."""
-    findings = asyncio.run(
-        _examined(file, demo, Console(highlight=False, soft_wrap=True), quiet=as_json)
-    )
+    findings = run(_examined(file, demo, Console(highlight=False, soft_wrap=True), quiet=as_json))
     if as_json:
         typer.echo(orjson.dumps([asdict(finding) for finding in findings]).decode())
     else:

@@ -19,6 +19,7 @@ import typer
 
 from cti.sip_network import SipCall, SipNetwork, SippFailed, SipPhone
 from deskbell.desk_client import DeskClient, DeskUnreachable
+from deskbell.event_loop import run
 from deskbell.failure import CommandFailed, ExitCode
 from deskbell.running_demo import DEMO_FOLDER, Demo, running
 
@@ -57,7 +58,7 @@ def call(wish: Wish, *, folder: Path | None, as_json: bool) -> None:
     """Place one call and say what happened. Raises CommandFailed if nobody answered it."""
     demo = running(folder or DEMO_FOLDER)
     try:
-        told = asyncio.run(_call(demo, wish, Teller(quiet=as_json)))
+        told = run(_call(demo, wish, Teller(quiet=as_json)))
     except ValueError as error:
         raise CommandFailed(str(error), ExitCode.USAGE) from None
     except SippFailed as error:
@@ -195,7 +196,7 @@ def phone(*, agent: str, answer_after: float, folder: Path | None) -> None:
     if not person.extension:
         raise CommandFailed(f"{person.login} has no phone")
     try:
-        asyncio.run(_phone(demo, person.extension, person.phone_secret, answer_after))
+        run(_phone(demo, person.extension, person.phone_secret, answer_after))
     except SippFailed as error:
         raise CommandFailed(str(error)) from None
 

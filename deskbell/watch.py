@@ -6,7 +6,6 @@ what not is the desk's.
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import time
 import unicodedata
@@ -19,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from deskbell.desk_client import DeskClient, DeskUnreachable
+from deskbell.event_loop import run
 from deskbell.failure import CommandFailed
 
 TOPICS = ("calls", "queues", "agents")
@@ -50,7 +50,7 @@ def watch(url: str, login: str, password: str, *, once: bool, as_json: bool) -> 
             await watch_live(client, console)
 
     try:
-        asyncio.run(show())
+        run(show())
     except DeskUnreachable as error:
         raise CommandFailed(f"{error}; is the service running?") from None
 
