@@ -130,9 +130,16 @@ class LiveState:
     def name_agents(self, names: dict[str, str]) -> None:
         """Every agent by login with their display name, so that all are shown."""
         self._names = dict(names)
-        documents = {login: self._agent_document(self._state_of(login)) for login in names}
+        fresh = {}
+        for login in names:
+            document = self._agent_document(self._state_of(login))
+            before = self._agents.documents.get(login)
+            # When it began is known from the signal, not from being asked now.
+            if before is None or {**document, "since": before["since"]} != before:
+                fresh[login] = document
+                self.topic_for(login).change("AgentsNamed", None, {"state": document})
         gone = [login for login in self._agents.documents if login not in names]
-        self._agents.change("AgentsNamed", None, documents, gone)
+        self._agents.change("AgentsNamed", None, fresh, gone)
 
     def name_queues(self, names: Iterable[str]) -> None:
         """Every queue, so that one without news is shown as well."""

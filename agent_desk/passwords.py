@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -42,11 +43,17 @@ def _normal(password: str) -> str:
     return unicodedata.normalize("NFC", password)
 
 
-def _matches(kept_hash: str, password: str) -> bool:
+def _matches(kept_hash: str | None, password: str) -> bool:
     try:
-        return _HASHER.verify(kept_hash, _normal(password))
+        return _HASHER.verify(kept_hash or _nobody(), _normal(password))
     except (VerificationError, InvalidHashError):
         return False
+
+
+@cache
+def _nobody() -> str:
+    # Compared with where there is no such login, so that the answer takes as long.
+    return _HASHER.hash("nobody has this password")
 
 
 class PasswordCheck:
@@ -55,8 +62,6 @@ class PasswordCheck:
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="password")
         self._waiting = 0
-        # Compared with where there is no such login, so that the answer takes as long.
-        self._nobody = _HASHER.hash("nobody has this password")
 
     async def matches(self, kept_hash: str | None, password: str) -> bool:
         """Whether the password is the one hashed; False at the same cost if there is no hash.
@@ -68,7 +73,7 @@ class PasswordCheck:
         self._waiting += 1
         try:
             same = await asyncio.get_running_loop().run_in_executor(
-                self._threads, _matches, kept_hash or self._nobody, password[:LONGEST_PASSWORD]
+                self._threads, _matches, kept_hash, password[:LONGEST_PASSWORD]
             )
         finally:
             self._waiting -= 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
@@ -23,18 +24,21 @@ from agent_desk.parts import AgentActionRefused, AgentControl, DeskParts
 from agent_desk.passwords import hash_password
 from agent_desk.push import PushHub
 from agent_desk.sign_in import HUB
-from crm_store import agents, customers, queues
+from agent_desk.visitor import SESSION_COOKIE
+from crm_store import agents, cards, customers, interactions, points, queues
 from crm_store.bus import Bus
+from crm_store.cards import check_digit
 from crm_store.customers import ContactWay, NewCustomer
 from crm_store.database import Database
-from crm_store.models import ContactKind, Role, Segment
+from crm_store.models import Channel, ContactKind, Role, Segment
 from crm_store.queues import QueueRecord
-from crm_store.signals import AgentState, AgentStateChanged
+from crm_store.signals import AgentState, AgentStateChanged, Direction
 from tests.store_fixtures import sqlite_database, sqlite_template, sqlite_url
 
 __all__ = ["sqlite_database", "sqlite_template", "sqlite_url"]
 
 PASSWORD = "correct horse"
+CARD_NUMBER = "880000012" + check_digit("880000012")
 PASSWORD_HASH = hash_password(PASSWORD)
 
 
@@ -158,7 +162,7 @@ async def fill(database: Database) -> dict[str, int]:
             )
             await agents.set_password_hash(transaction, login, PASSWORD_HASH)
         phone = ContactKind.PHONE
-        return {
+        ids = {
             "wang": await customers.create(
                 transaction,
                 NewCustomer("王芳", "zh", Segment.VIP, notes="喜欢上午联系",
@@ -187,6 +191,29 @@ async def fill(database: Database) -> dict[str, int]:
                 actor="import",
             ),
         }  # fmt: skip
+        card_id = await cards.open_card(transaction, ids["wang"], CARD_NUMBER)
+        await points.add(
+            transaction, card_id, 1_234_550, reason="purchase", idempotency_key="t", made_by="till"
+        )
+        for days, channel, summary, note in (
+            (2, Channel.PHONE, "问儿童鞋尺码", "已答复: 27 码有货, 可留三天"),
+            (9, Channel.MAIL, "Delivery date of the armchair", ""),
+            (40, Channel.VISIT, "会员日", "试穿外套, 想要深蓝色"),
+        ):
+            interaction = await interactions.open_interaction(
+                transaction,
+                channel=channel,
+                direction=Direction.INBOUND,
+                customer_id=ids["wang"],
+                at=datetime.now(UTC) - timedelta(days=days),
+                agent="maria",
+                queue="sales" if channel is Channel.PHONE else None,
+                summary=summary,
+                note=note,
+                keyed=("2",) if channel is Channel.PHONE else (),
+            )
+            await interactions.close(transaction, interaction, disposition="solved")
+        return ids
 
 
 @pytest.fixture
@@ -201,6 +228,14 @@ async def desk(sqlite_database: Database) -> AsyncIterator[RunningDesk]:
         yield RunningDesk(
             app, parts, presence, sqlite_database, bus, URL(str(server.make_url("/"))), ids
         )
+
+
+async def open_session(desk: RunningDesk, login: str) -> str:
+    """A session's token, without the cost of a password."""
+    agent = await agents.find(desk.database, login)
+    assert agent is not None
+    async with desk.database.transaction() as transaction:
+        return await agents.open_session(transaction, agent.id, timedelta(hours=1))
 
 
 class Visitor:
@@ -254,8 +289,11 @@ async def visitor(desk: RunningDesk) -> AsyncIterator[Visitor]:
 
 async def _signed_in(desk: RunningDesk, login: str) -> AsyncIterator[Visitor]:
     one = Visitor(desk)
-    status, _ = await one.sign_in(login)
-    assert status == 200
+    token = await open_session(desk, login)
+    session = await agents.session_of(desk.database, token)
+    assert session is not None
+    one.http.cookie_jar.update_cookies({SESSION_COOKIE: token}, desk.url)
+    one.csrf = session.csrf_token
     yield one
     await one.http.close()
 

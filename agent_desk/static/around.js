@@ -1,0 +1,104 @@
+// The queues and the agents around one: lists that keep their places while their numbers change.
+
+import { el, name, texts } from "./elements.js";
+import { count, number } from "./moments.js";
+
+/** Keep one row per document in `list`, in the order of `keys`, each filled by fill(row, doc). */
+function keep(list, keys, documents, make, fill) {
+  for (const skeleton of list.querySelectorAll(".skeleton")) skeleton.remove();
+  const rows = new Map([...list.children].map((row) => [row.dataset.key, row]));
+  let place = null;
+  for (const key of keys) {
+    let row = rows.get(key);
+    if (!row) {
+      row = make(key);
+      row.dataset.key = key;
+    }
+    rows.delete(key);
+    const next = place ? place.nextSibling : list.firstChild;
+    if (next !== row) list.insertBefore(row, next);
+    place = row;
+    fill(row, documents.get(key));
+  }
+  for (const row of rows.values()) row.remove();
+}
+
+function part(row, which) {
+  return row.querySelector(`[data-part=${which}]`);
+}
+
+function put(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+export function showQueues(list, documents, own = null) {
+  const known = Object.keys(texts.queues).filter((key) => documents.has(key));
+  if (own) known.sort((a, b) => own.includes(b) - own.includes(a));
+  keep(
+    list,
+    known,
+    documents,
+    (key) =>
+      el(
+        "li",
+        { class: list.matches(".queue-tiles") ? "panel queue-tile" : "queue-line" },
+        el("span", { class: "queue-name" }, texts.queues[key]),
+        el("strong", { class: "queue-waiting", "data-part": "waiting" }),
+        el("span", { class: "queue-detail muted", "data-part": "detail" }),
+        el(
+          "span",
+          { class: "queue-longest muted" },
+          el("span", { "data-part": "longest-word" }),
+          " ",
+          el("span", { class: "timer", "data-part": "longest" }),
+        ),
+      ),
+    (row, queue) => {
+      row.dataset.waits = queue.waiting > 0;
+      put(part(row, "waiting"), number(queue.waiting));
+      put(
+        part(row, "detail"),
+        `${number(queue.available)} ${texts.free} · ${number(queue.busy)} ${texts.busy} · ` +
+          `${number(queue.paused)} ${texts.paused}`,
+      );
+      put(part(row, "longest-word"), queue.waiting ? texts.longest : texts.nobody_waits);
+      count(part(row, "longest"), queue.waiting ? queue.waiting_since : null);
+    },
+  );
+}
+
+
+export function showAgents(list, documents, me = null) {
+  const shown = [...documents.values()].filter((agent) => agent.agent !== me);
+  shown.sort(
+    (a, b) =>
+      (a.state === "offline") - (b.state === "offline") ||
+      a.name.localeCompare(b.name, texts.language),
+  );
+  keep(
+    list,
+    shown.map((agent) => agent.agent),
+    documents,
+    () =>
+      el(
+        "li",
+        { class: "agent-line" },
+        el("span", { class: "dot", "aria-hidden": "true" }),
+        el("span", { class: "agent-name", "data-part": "name" }),
+        el("span", { class: "agent-state muted", "data-part": "state" }),
+        el("span", { class: "timer muted", "data-part": "since" }),
+      ),
+    (row, agent) => {
+      row.dataset.state = agent.state;
+      const shownName = part(row, "name");
+      if (shownName.textContent !== agent.name) shownName.replaceChildren(name(agent.name));
+      const reason = texts.pause_reasons?.[agent.reason];
+      put(
+        part(row, "state"),
+        agent.state === "paused" && reason ? reason : texts.state[agent.state],
+      );
+      count(part(row, "since"), agent.state === "offline" ? null : agent.since);
+    },
+  );
+}
+

@@ -1,0 +1,48 @@
+// Making and filling elements. Text only ever becomes text: nothing here parses HTML.
+
+const SVG = "http://www.w3.org/2000/svg";
+const version = document.querySelector("link[rel=stylesheet]").href.match(/\?.*$/)?.[0] ?? "";
+
+/** An element with attributes ("on…" are listeners, true and false set and leave out) and children. */
+export function el(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) {
+      element.setAttribute(name, value);
+    }
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+/** A stranger's text, kept apart from the direction of the text around it. */
+export function name(text) {
+  return el("bdi", {}, text);
+}
+
+export function icon(id, label = "") {
+  const picture = document.createElementNS(SVG, "svg");
+  picture.setAttribute("class", "icon");
+  if (label) {
+    picture.setAttribute("role", "img");
+    picture.setAttribute("aria-label", label);
+  } else picture.setAttribute("aria-hidden", "true");
+  const use = document.createElementNS(SVG, "use");
+  use.setAttribute("href", `/static/icons.svg${version}#${id}`);
+  picture.append(use);
+  return picture;
+}
+
+/** Rebuild `place` only when what it shows has changed, so that focus and forms stay. */
+export function show(place, content, build) {
+  const signature = JSON.stringify(content);
+  if (place.dataset.shown === signature) return false;
+  place.dataset.shown = signature;
+  place.replaceChildren(...[build()].flat());
+  return true;
+}
+
+/** Texts and lists that the server gave this page. */
+export const texts = JSON.parse(document.getElementById("texts")?.textContent ?? "{}");

@@ -1,0 +1,101 @@
+// The push's connection: subscribes, applies frames, reconnects with growing pauses, and says when
+// it is not connected. Knows no page.
+
+import { PushState } from "./push_state.js";
+
+const FIRST_PAUSE_MS = 250;
+const LONGEST_PAUSE_MS = 10_000;
+const SESSION_OVER = 4401;
+
+export class Push {
+  state = new PushState();
+  #topics;
+  #onFrame;
+  #onConnection;
+  #pause = FIRST_PAUSE_MS;
+  #beat = 15;
+  #silence = 0;
+  #socket = null;
+  #again = 0;
+
+  /**
+   * onFrame(frame) after each frame was applied; onConnection("connected" | "lost" | "over").
+   */
+  constructor(topics, onFrame, onConnection) {
+    this.#topics = topics;
+    this.#onFrame = onFrame;
+    this.#onConnection = onConnection;
+    addEventListener("online", () => this.#connectNow());
+    document.addEventListener("visibilitychange", () => {
+      if (!document.hidden && this.#socket === null) this.#connectNow();
+    });
+    this.#connect();
+  }
+
+  #connectNow() {
+    if (this.#socket === null) {
+      clearTimeout(this.#again);
+      this.#connect();
+    }
+  }
+
+  #connect() {
+    const address = new URL("/push", location.href);
+    address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+    const socket = new WebSocket(address);
+    this.#socket = socket;
+    socket.onopen = () => {
+      this.#pause = FIRST_PAUSE_MS;
+      socket.send(JSON.stringify({ subscribe: this.#topics }));
+      this.#listenForSilence();
+      this.#onConnection("connected");
+    };
+    socket.onmessage = (message) => {
+      this.#listenForSilence();
+      const frame = JSON.parse(message.data);
+      if (frame.beat !== undefined) this.#beat = frame.beat;
+      const missed = this.state.apply(frame);
+      if (missed !== null) socket.send(JSON.stringify({ resync: missed }));
+      else if (frame.topic !== undefined) this.#onFrame(frame);
+    };
+    socket.onclose = (close) => this.#lost(socket, close.code);
+  }
+
+  #lost(socket, code) {
+    if (this.#socket !== socket) return;
+    this.#socket = null;
+    clearTimeout(this.#silence);
+    if (code === SESSION_OVER) {
+      this.#onConnection("over");
+      return;
+    }
+    this.#onConnection("lost");
+    // Half of the pause is chance, so that a thousand desks do not come back at one moment.
+    const pause = this.#pause * (0.5 + Math.random() / 2);
+    this.#pause = Math.min(LONGEST_PAUSE_MS, this.#pause * 2);
+    this.#again = setTimeout(() => this.#ask(), pause);
+  }
+
+  async #ask() {
+    // A refused WebSocket does not say why; the session may be over.
+    try {
+      const answer = await fetch("/api/me");
+      if (answer.status === 401) {
+        this.#onConnection("over");
+        return;
+      }
+    } catch {
+      // No server: the connection below fails as well, and comes back later.
+    }
+    if (this.#socket === null) this.#connect();
+  }
+
+  #listenForSilence() {
+    clearTimeout(this.#silence);
+    const socket = this.#socket;
+    this.#silence = setTimeout(() => {
+      socket.close();
+      this.#lost(socket, 1006);
+    }, this.#beat * 2_000 + 2_000);
+  }
+}

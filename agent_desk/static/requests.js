@@ -1,0 +1,33 @@
+// Requests to the JSON API. An answer that is an error is thrown with the server's own words, which
+// say what to do.
+
+const csrf = document.querySelector("meta[name=csrf-token]").content;
+
+export class Refused extends Error {
+  constructor(status, message, field) {
+    super(message);
+    this.status = status;
+    this.field = field;
+  }
+}
+
+export async function get(path, params = {}) {
+  return answered(await fetch(`${path}?${new URLSearchParams(params)}`));
+}
+
+export async function post(path, wish = {}, options = {}) {
+  return answered(
+    await fetch(path, {
+      method: "POST",
+      headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf },
+      body: JSON.stringify(wish),
+      ...options,
+    }),
+  );
+}
+
+async function answered(response) {
+  const answer = await response.json();
+  if (!response.ok) throw new Refused(response.status, answer.error, answer.field);
+  return answer;
+}
