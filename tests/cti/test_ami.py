@@ -395,6 +395,8 @@ async def test_closing_before_the_start_and_twice_is_allowed(server: AmiServer) 
     await owner.link.close()
     await owner.link.close()
     assert owner.link.state is LinkState.CLOSED
+    with pytest.raises(RuntimeError):
+        owner.link.start()
 
 
 async def test_no_secret_and_no_personal_data_reach_the_log(
