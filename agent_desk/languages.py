@@ -50,7 +50,9 @@ def language(code: str) -> Language:
     direction = Locale.parse(code).text_direction
     if code == "en":
         return Language(code, direction, gettext.NullTranslations())
-    return Language(code, direction, gettext.translation(DOMAIN, LOCALE_FOLDER, [code]))
+    # A catalogue that is missing costs its texts, not the desk.
+    texts = gettext.translation(DOMAIN, LOCALE_FOLDER, [code], fallback=True)
+    return Language(code, direction, texts)
 
 
 def chosen(picked: str | None, recorded: str | None, accepted: Sequence[str]) -> Language:
