@@ -1,0 +1,110 @@
+"""Record the corpus: `python -m tests.cti.record_shapes [shape…]`, all shapes without a name.
+
+Owns the two PBXs that shapes are played on: ours, as rendered from the templates, with an unfiltered
+AMI user beside Deskbell's own; and another company's, whose names and habits are not ours, whose
+only AMI user has no filter, and which writes no timestamps. What is recorded must then be read, its
+signals decided, and kept as `<shape>.jsonl` beside it (tests/cti/test_call_model.py holds to them).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from cti.pbx import EmbeddedPbx, PbxConfiguration, PbxSettings
+from tests.asterisk_fixtures import CONFIGURATION, network_of
+from tests.cti.recording_stage import RECORDER, RECORDER_SECRET, Ear, Stage
+from tests.cti.shapes import OTHER, OURS, Shape
+
+RECORDED = Path(__file__).parent.parent / "recorded"
+OTHER_PBX = Path(__file__).parent / "other_pbx"
+RECORDER_ACCOUNT = f"""
+[{RECORDER}]
+secret = {RECORDER_SECRET}
+permit = 127.0.0.1/255.255.255.255
+read = all
+write = all
+writetimeout = 5000
+"""
+
+
+class OurPbx(EmbeddedPbx):
+    """Ours, with a second AMI user who hears everything."""
+
+    def _render(self) -> None:
+        super()._render()
+        manager = self.folder / "etc/manager.conf"
+        manager.write_text(manager.read_text() + RECORDER_ACCOUNT)
+
+
+class OtherPbx(EmbeddedPbx):
+    """Another company's: everything that names or steers something is theirs."""
+
+    def _render(self) -> None:
+        super()._render()
+        places = {
+            "AMI_PORT": self.ami_port,
+            "SIP_PORT": self.sip_port,
+            "TRUNK_PORT": self.trunk_port,
+        }
+        for template in OTHER_PBX.glob("*.conf"):
+            text = template.read_text()
+            for word, port in places.items():
+                text = text.replace(word, str(port))
+            if template.name == "manager.conf":
+                text += RECORDER_ACCOUNT
+            (self.folder / "etc" / template.name).write_text(text)
+
+    def phone_account(self, extension: str) -> tuple[str, str]:
+        return extension, f"{extension}-in-the-corpus"
+
+
+@asynccontextmanager
+async def stage_for(kind: type[EmbeddedPbx], recorded: Path) -> AsyncIterator[Stage]:
+    """A PBX of that kind with its network, ready to play."""
+    configuration = CONFIGURATION if kind is OurPbx else PbxConfiguration()
+    with tempfile.TemporaryDirectory(prefix="pbx") as folder:
+        async with kind(PbxSettings(folder=Path(folder), configuration=configuration)) as pbx:
+            async with network_of(pbx) as network:
+                hand = await Ear.open(pbx, RECORDER, RECORDER_SECRET, events="off")
+                yield Stage(pbx, network, hand, recorded)
+                await hand.close()
+
+
+async def record(wanted: Sequence[str], recorded: Path = RECORDED) -> list[str]:
+    """Record the shapes named (all, if none is); return those that failed, with why."""
+    failed = []
+    for kind, shapes in ((OurPbx, OURS), (OtherPbx, OTHER)):
+        chosen = {name: play for name, play in shapes.items() if not wanted or name in wanted}
+        if not chosen:
+            continue
+        async with stage_for(kind, recorded) as stage:
+            for name, play in chosen.items():
+                try:
+                    await stage.record(name, play)
+                    sys.stdout.write(f"{name}\n")
+                except Exception as error:
+                    failed.append(f"{name}: {type(error).__name__} {error}")
+                    sys.stdout.write(f"FAILED {failed[-1]}\n")
+                sys.stdout.flush()
+    return failed
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.WARNING)
+    wanted = sys.argv[1:]
+    known: dict[str, Shape] = {**OURS, **OTHER}
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        sys.exit(f"no such shape: {', '.join(unknown)}; known: {', '.join(known)}")
+    if failed := asyncio.run(record(wanted)):
+        sys.exit("\n".join(failed))
+
+
+if __name__ == "__main__":
+    main()
