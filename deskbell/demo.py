@@ -31,7 +31,7 @@ from deskbell.failure import CommandFailed
 from deskbell.running_demo import Demo, Person
 from deskbell.serve import run_service
 from deskbell.service import Service
-from deskbell.settings import DeskSettings, Settings
+from deskbell.settings import Settings
 
 CONFIGURATION = """\
 # The demo's own settings, made at its first start; DESKBELL_… variables override them.
@@ -92,11 +92,28 @@ def _settings(folder: Path, environment: Mapping[str, str], console: Console) ->
     if len(settings.pbx) != 1 or settings.pbx[0].mode != "embedded":
         raise CommandFailed(f"the demo runs one embedded PBX; {file} asks for something else")
     port = _free_port(settings.desk.host, settings.desk.port, "DESKBELL_DESK_PORT" in environment)
+    settings = _with_earlier_sip_port(settings, folder)
     if port != settings.desk.port:
         console.print(f"Port {settings.desk.port} is in use by another program; taking {port}.")
-        desk = DeskSettings.model_validate({**settings.desk.model_dump(), "port": port})
+        desk = settings.desk.model_copy(update={"port": port})
         settings = settings.model_copy(update={"desk": desk})
     return settings
+
+
+def _with_earlier_sip_port(settings: Settings, folder: Path) -> Settings:
+    """The SIP port of the last time where it is free, so that real phones find us again."""
+    pbx, earlier = settings.pbx[0], running_demo.read(folder)
+    if pbx.sip_port or earlier is None:
+        return settings
+    family = socket.AF_INET6 if ":" in pbx.bind_address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((pbx.bind_address, earlier.sip_port))
+        except OSError:
+            return settings
+    return settings.model_copy(
+        update={"pbx": (pbx.model_copy(update={"sip_port": earlier.sip_port}),)}
+    )
 
 
 def _free_port(host: str, wanted: int, is_a_wish: bool) -> int:

@@ -1,0 +1,224 @@
+"""The demo from start to stop on a real Asterisk, and the commands that a newcomer types next."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from deskbell import running_demo
+from deskbell.running_demo import Demo
+from tests.deskbell.command import CommandLine, lines_until, started
+from tests.deskbell.desk_http import serve_queues
+
+# One demo serves the whole module; it is enough that one worker starts it.
+pytestmark = [pytest.mark.asterisk, pytest.mark.xdist_group("demo")]
+
+UP = "Deskbell runs: "
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of a demo that runs."""
+    place = tmp_path_factory.mktemp("demo with a space")
+    with started("demo", "--folder", place, DESKBELL_DESK_PORT="0") as process:
+        lines_until(process, UP)
+        yield place
+
+
+@pytest.fixture
+def demo(folder: Path) -> Demo:
+    return running_demo.running(folder)
+
+
+def test_passwords_stand_in_a_file_of_mode_0600_and_nowhere_in_the_log(
+    folder: Path, demo: Demo
+) -> None:
+    assert (folder / "demo.json").stat().st_mode & 0o777 == 0o600
+    assert folder.stat().st_mode & 0o077 == 0
+    log = (folder / "deskbell.log").read_text()
+    for person in demo.people:
+        assert len(person.password) >= 10
+        assert person.password not in log
+        if person.extension:
+            assert person.phone_secret not in log
+
+
+def test_the_doctor_finds_nothing_wrong(folder: Path, deskbell: CommandLine) -> None:
+    assert deskbell("doctor", "--folder", folder, "--json") == 0, deskbell.output
+    findings = json.loads(deskbell.output)
+    assert {finding["state"] for finding in findings} <= {"ok", "warn"}
+    topics = {finding["topic"] for finding in findings if finding["state"] == "ok"}
+    assert topics >= {
+        "configuration",
+        "database",
+        "service",
+        "PBX main AMI",
+        "PBX main AMI permissions",
+        "PBX main dialplan",
+        "PBX main queues",
+        "PBX main WebSocket phones",
+        "PBX main clock",
+    }
+
+
+def test_watch_shows_what_is_now(folder: Path, deskbell: CommandLine) -> None:
+    assert deskbell("watch", "--folder", folder, "--once", "--json") == 0
+    frames = [json.loads(line) for line in deskbell.output.splitlines()]
+    snapshots = {frame["topic"]: frame["snapshot"] for frame in frames}
+    assert set(snapshots) == {"calls", "queues", "agents"}
+    assert {"sales", "service"} <= set(snapshots["queues"])
+    assert snapshots["agents"]["lin"]["state"] == "offline"
+    assert deskbell("watch", "--folder", folder, "--once") == 0
+    assert "connected" in deskbell.output
+    assert "sales" in deskbell.output
+
+
+def test_a_call_reaches_the_agent_who_serves_the_queue(folder: Path, demo: Demo) -> None:
+    serve_queues(demo, "james", ["sales"])
+    with started("phone", "james", "--answer-after", "0.3", "--folder", folder) as phone:
+        lines_until(phone, "is registered")
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "deskbell", "call", "--from", "+8613800138000"),
+                *("--to", "600", "--hold", "2", "--json", "--folder", str(folder)),
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        told = json.loads(done.stdout)
+        assert told["desk"]["agent"] == "james"
+        assert told["desk"]["queue"] == "sales"
+        assert told["ended_by"] == "us"
+        assert told["packets_heard"] > 0
+        said = lines_until(phone, "+8613800138000: over")
+        assert any("+8613800138000 is calling" in line for line in said)
+        assert any("talking to +8613800138000" in line for line in said)
+        phone.send_signal(signal.SIGINT)
+        assert phone.wait() == 130
+
+
+def test_keys_choose_a_queue_in_the_menu(folder: Path, deskbell: CommandLine) -> None:
+    words: list[str | Path] = [
+        "--to",
+        "610",
+        "--press",
+        "2",
+        "--hold",
+        "2",
+        "--json",
+        "--folder",
+        folder,
+    ]
+    assert deskbell("call", *words) == 0, deskbell.errors
+    assert json.loads(deskbell.output)["desk"]["queue"] == "service"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--to", "999"], 1, "not answered: 404 Not Found"),
+        (["--to", "6;00"], 2, "'6;00' cannot be dialled"),
+        (["--from", "a b"], 2, "'a b' cannot be dialled"),
+    ],
+)
+def test_a_call_that_cannot_be_is_told_in_a_line(
+    folder: Path, deskbell: CommandLine, words: list[str], code: int, said: str
+) -> None:
+    assert deskbell("call", *words, "--folder", folder) == code
+    assert deskbell.errors == f"deskbell: {said}\n"
+
+
+def test_an_unknown_agent_has_no_phone(folder: Path, deskbell: CommandLine) -> None:
+    assert deskbell("phone", "nobody", "--folder", folder) == 1
+    assert "the demo has no 'nobody'; there are" in deskbell.errors
+
+
+def test_a_second_demo_in_the_same_folder_is_refused(
+    folder: Path, demo: Demo, deskbell: CommandLine
+) -> None:
+    assert deskbell("demo", "--folder", folder) == 1
+    assert f"is running already at {demo.url} (process {demo.pid})" in deskbell.errors
+
+
+def test_ami_that_refuses_or_is_not_there_is_explained(
+    folder: Path, demo: Demo, deskbell: CommandLine, tmp_path: Path
+) -> None:
+    manager = (folder / "pbx/etc/manager.conf").read_text()
+    port = next(line.split()[-1] for line in manager.splitlines() if line.startswith("port"))
+    file = tmp_path / "external.toml"
+    file.write_text(
+        f'[store]\nurl = "sqlite:///{folder}/deskbell.db"\n[pbx]\nmode = "external"\n'
+        f'ami_port = {port}\nami_user = "deskbell"\nami_secret = "wrong-secret"\n'
+    )
+    assert deskbell("doctor", "--config", file, "--json") == 1
+    found = {finding["topic"]: finding for finding in json.loads(deskbell.output)}
+    assert "refuses user deskbell" in found["PBX main AMI"]["message"]
+    assert "manager.conf" in found["PBX main AMI"]["remedy"]
+    assert "wrong-secret" not in deskbell.output
+    file.write_text(file.read_text().replace(f"ami_port = {port}", "ami_port = 1"))
+    assert deskbell("doctor", "--config", file, "--json") == 1
+    found = {finding["topic"]: finding for finding in json.loads(deskbell.output)}
+    assert "127.0.0.1:1 can't be reached" in found["PBX main AMI"]["message"]
+    assert found["PBX main WebSocket phones"]["state"] == "warn"
+
+
+def children_of(pid: int) -> list[psutil.Process]:
+    return psutil.Process(pid).children(recursive=True)
+
+
+def test_it_comes_back_with_its_data_and_leaves_nothing_even_when_killed(tmp_path: Path) -> None:
+    with started("demo", "--folder", tmp_path, DESKBELL_DESK_PORT="0") as process:
+        lines_until(process, UP)
+        first = running_demo.running(tmp_path)
+        children = children_of(process.pid)
+        assert any("asterisk" in " ".join(child.cmdline()) for child in children)
+        process.send_signal(signal.SIGTERM)
+        assert lines_until(process, "Stopped")
+        assert process.wait() == 0
+        assert not [child for child in children if child.is_running()]
+    assert not running_demo.is_running(tmp_path)
+    with started("demo", "--folder", tmp_path, DESKBELL_DESK_PORT="0") as process:
+        lines_until(process, UP)
+        again = running_demo.running(tmp_path)
+        assert again.people == first.people
+        assert again.sip_port == first.sip_port
+        children = children_of(process.pid)
+        process.kill()
+        _, alive = psutil.wait_procs(children, timeout=10)
+        assert not alive
+    assert not running_demo.is_running(tmp_path)
+
+
+def test_a_port_in_use_is_told_another_taken_and_ctrl_c_stops_a_start(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        (tmp_path / "deskbell.toml").write_text(
+            f'[desk]\nport = {port}\n[store]\nurl = "sqlite:///deskbell.db"\n'
+            '[pbx]\nfolder = "pbx"\n'
+        )
+        with started("demo", "--folder", tmp_path) as process:
+            said = "\n".join(lines_until(process, "starting Asterisk"))
+            assert f"Port {port} is in use by another program; taking " in said
+            children = children_of(process.pid)
+            process.send_signal(signal.SIGINT)
+            assert process.wait() == 0
+            assert not [child for child in children if child.is_running()]
+
+
+def test_a_port_that_was_wished_for_is_not_exchanged(
+    tmp_path: Path, deskbell: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        monkeypatch.setenv("DESKBELL_DESK_PORT", str(port))
+        assert deskbell("demo", "--folder", tmp_path) == 1
+    assert deskbell.errors.startswith(f"deskbell: port {port} is in use by another program; stop")
