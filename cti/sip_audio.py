@@ -120,6 +120,13 @@ class AudioPeer(asyncio.DatagramProtocol):
         if self._task is None:
             self._task = asyncio.create_task(self._send_frames(), name="rtp")
 
+    def stop_sending(self) -> None:
+        if self._task:
+            self._task.cancel()
+            self._task = None
+        self._digits.clear()
+        self._keyed.set()
+
     async def press(self, digits: str) -> None:
         """Key `digits` (a comma is a second's pause) and return when the last one is sent."""
         for digit in digits:
@@ -144,9 +151,7 @@ class AudioPeer(asyncio.DatagramProtocol):
         return self.heard(seconds)
 
     def close(self) -> None:
-        if self._task:
-            self._task.cancel()
-        self._keyed.set()
+        self.stop_sending()
         if self._transport:
             self._transport.close()
 

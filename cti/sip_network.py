@@ -96,12 +96,12 @@ class SipCall:
     reason: str = ""
     on_hold: bool = False
     transfer_answers: list[str] = field(default_factory=list)
-    steps: list[Step] = field(default_factory=list)
+    messages: list[SipMessage] = field(default_factory=list)
     invite: SipMessage | None = None
+    _challenged: bool = False
     _tags: tuple[str, str] = ("", "")
     _sound_at: tuple[str, int] | None = None
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(101))
-    _happened: asyncio.Condition = field(default_factory=asyncio.Condition)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -111,6 +111,14 @@ class SipCall:
             if getattr(self, f"{name}_at") is not None:
                 return name
         return "calling"
+
+    @property
+    def steps(self) -> list[Step]:
+        """What was sent and received so far."""
+        return [
+            Step(message.at, f"{'sent' if message.sent else 'received'} {message.first_line}")
+            for message in self.messages
+        ]
 
     async def wait(self, state: str, within: float = 30.0) -> Self:
         """Wait until the call is (or was) ringing, answered or ended.
@@ -124,7 +132,8 @@ class SipCall:
         async with asyncio.timeout(within):
             while not condition():
                 if self.state == "ended":
-                    raise ConnectionError(f"the call ended: {self.code} {self.reason}".strip())
+                    story = "; ".join(f"{after} s {text}" for after, text in self.report().steps)
+                    raise ConnectionError(f"the call ended: {story}")
                 self._news.clear()
                 await self._news.wait()
         return self
@@ -132,18 +141,19 @@ class SipCall:
     async def hang_up(self) -> None:
         """End it: BYE when answered, CANCEL while it is being set up. Returns when it is over."""
         if self.state != "ended":
-            self._steer("XBYE")
-            await self.wait("ended")
+            with contextlib.suppress(ConnectionError):
+                await self._steer("XBYE", lambda sent: sent.method in ("BYE", "CANCEL"))
+                await self.wait("ended")
 
     async def press(self, digits: str) -> None:
         """Key `digits` as RFC 4733 tones; a comma is a second's pause."""
         await self.wait("answered")
         await self.audio.press(digits)
 
-    async def hears(self, frequency: int, within: float = 10.0) -> None:
-        """Wait until the sound of the last 0.4 s is mostly `frequency` Hz. Raises TimeoutError."""
+    async def hears(self, frequency: int, share: float = 0.8, within: float = 10.0) -> None:
+        """Wait until `share` of 0.4 s of sound is a tone of `frequency` Hz. Raises TimeoutError."""
         async with asyncio.timeout(within):
-            while loudness_at(await self.audio.next_heard(0.4), frequency) < 0.8:
+            while loudness_at(await self.audio.next_heard(0.4), frequency) < share:
                 pass
 
     async def hold(self) -> None:
@@ -154,12 +164,19 @@ class SipCall:
         await self._renegotiate("XRESUME", False)
 
     async def transfer(self, target: str) -> None:
-        """Blind transfer: REFER to extension `target`. The PBX then hangs this leg up."""
+        """Blind transfer: REFER to extension `target`, and hang up when the PBX takes it.
+
+        Raises ConnectionError with the PBX's answer when it refuses.
+        """
         host, port = self.sipp.remote
         await self._refer(f"<sip:{_user(target)}@{host}:{port}>")
 
     async def transfer_to_call(self, other: SipCall) -> None:
-        """Attended transfer: REFER with Replaces, joining this call's party to `other`'s."""
+        """Attended transfer: REFER with Replaces, joining this call's party to `other`'s.
+
+        Both legs of this phone then end. While `other` still rings, it is a blonde transfer.
+        Raises ConnectionError with the PBX's answer when it refuses.
+        """
         host, port = self.sipp.remote
         theirs, ours = other._tags
         replaces = quote(f"{other.call_id};to-tag={theirs};from-tag={ours}", safe="")
@@ -192,28 +209,47 @@ class SipCall:
     async def _refer(self, target: str) -> None:
         await self.wait("answered")
         before = len(self.transfer_answers)
-        self._steer("XREFER", target)
+        await self._steer("XREFER", lambda sent: sent.method == "REFER", target)
         with contextlib.suppress(ConnectionError):  # a PBX may hang up before it tells
             await self.wait_until(lambda: len(self.transfer_answers) > before)
+        answers = self.transfer_answers[before:]
+        if answers and re.match(r"SIP/2\.0 [3-6]", answers[-1]):
+            raise ConnectionError(f"the transfer was refused: {answers[-1]}")
+        await self.hang_up()
 
     async def _renegotiate(self, request: str, on_hold: bool) -> None:
         await self.wait("answered")
-        self._steer(request)
+        await self._steer(request, lambda sent: sent.method == "INVITE")
         await self.wait_until(lambda: self.on_hold is on_hold)
 
-    def _steer(self, request: str, target: str = "") -> None:
-        self.sipp.steer(self.call_id, request, next(self._numbers), target)
+    async def decide(self, code: int, target: str = "") -> None:
+        """Let a ringing phone answer (200) or refuse (see DECLINES)."""
+        request = "XANSWER" if code == 200 else f"X{code}"
+        await self._steer(request, lambda sent: sent.code == code, target)
 
-    def decide(self, request: str, target: str = "") -> None:
-        """Tell a ringing phone's scenario to answer (XANSWER) or refuse (X486 and so on)."""
-        self._steer(request, target)
+    async def _steer(
+        self, request: str, done: Callable[[SipMessage], bool], target: str = ""
+    ) -> None:
+        """Have the scenario branch; returns when SIPp has sent a message that is `done`.
+
+        Asked again and again, because a scenario that is about to send something does not listen.
+        """
+        number, before = next(self._numbers), len(self.messages)
+
+        def has_acted() -> bool:
+            return any(message.sent and done(message) for message in self.messages[before:])
+
+        async with asyncio.timeout(10):
+            while not has_acted():
+                self.sipp.steer(self.call_id, request, number, target)
+                with contextlib.suppress(TimeoutError):
+                    await self.wait_until(has_acted, 0.2)
 
     def hear(self, message: SipMessage) -> None:
         """Take one message of this call into the record."""
         if message.method.startswith("X"):
             return
-        arrow = "sent" if message.sent else "received"
-        self.steps.append(Step(message.at, f"{arrow} {message.first_line}"))
+        self.messages.append(message)
         if message.method:
             self._hear_request(message)
         else:
@@ -228,7 +264,10 @@ class SipCall:
         """The call ended at `at`; the first word on it counts."""
         if self.ended_at is None:
             self.ended_at, self.ended_by = at, by
-            self.audio.close()
+            if self.outgoing:
+                self.audio.close()
+            else:
+                self.audio.stop_sending()  # the phone's next call speaks through it too
             self._news.set()
 
     def _hear_request(self, message: SipMessage) -> None:
@@ -260,19 +299,18 @@ class SipCall:
 
     def _hear_invite_answer(self, message: SipMessage) -> None:
         code = message.code
-        challenged = code in (401, 407) and self.outgoing and not self._tags[0]
-        if challenged:
-            self._tags = ("challenged", "")
+        if code in (401, 407) and self.outgoing and not self._challenged:
+            self._challenged = True
             return
         self.code, self.reason = code, message.first_line.split(" ", 2)[-1]
+        ours, theirs = ("From", "To") if self.outgoing else ("To", "From")
+        self._tags = (_tag(message.header(theirs)), _tag(message.header(ours)))
         if code == 100:
             self.trying_at = self.trying_at or message.at
         elif code < 200:
             self.ringing_at = self.ringing_at or message.at
         elif code < 300:
             self.answered_at = message.at
-            ours, theirs = ("From", "To") if self.outgoing else ("To", "From")
-            self._tags = (_tag(message.header(theirs)), _tag(message.header(ours)))
         else:
             self.over(message.at, self.ended_by or ("us" if message.sent else "them"))
 
@@ -393,7 +431,7 @@ class SipPhone:
     async def answer(self, call: SipCall | None = None) -> SipCall:
         """Answer `call`, or the one that rings next; returns when it is answered."""
         call = call or await self.next_call()
-        call.decide("XANSWER")
+        await call.decide(200)
         return await call.wait("answered")
 
     async def refuse(self, call: SipCall | None = None, code: int = 486, to: str = "") -> SipCall:
@@ -402,7 +440,7 @@ class SipPhone:
             raise ValueError(f"a phone cannot refuse with {code}, only with {sorted(DECLINES)}")
         call = call or await self.next_call()
         host, port = self._sipp.remote
-        call.decide(f"X{code}", f"<sip:{_user(to)}@{host}:{port}>" if to else "")
+        await call.decide(code, f"<sip:{_user(to)}@{host}:{port}>" if to else "")
         return await call.wait("ended")
 
     async def dial(self, to: str) -> SipCall:

@@ -51,7 +51,7 @@ CONFIGURATION = PbxConfiguration(
     ),
     menus=(MenuConfig(number="610", choices={"1": "600", "2": "601"}, wait_seconds=3),),
     inbound_numbers={"+862155550600": "600"},
-    direct_ring_seconds=3,
+    direct_ring_seconds=5,
     outbound_ring_seconds=10,
     parking_seconds=3,
     qualify_seconds=1,
