@@ -22,6 +22,7 @@ from agent_desk.live_state import LiveState
 from agent_desk.visitor import PARTS, json_answer, language_of, signed_in
 from crm_store import customers, interactions, queues
 from crm_store.interactions import PastInteraction
+from crm_store.signals import AgentState
 
 LIVE = web.AppKey("live_state", LiveState)
 
@@ -95,9 +96,14 @@ async def pause(request: web.Request) -> web.StreamResponse:
 
 
 async def unpause(request: web.Request) -> web.StreamResponse:
-    """POST {}: available again."""
+    """POST {}: available again, from a pause or from a wrap-up without a call on the screen."""
     await _wish(request)
-    await request.app[PARTS].agents.unpause(signed_in(request).agent.login)
+    control = request.app[PARTS].agents
+    login = signed_in(request).agent.login
+    if control.state_of(login).state is AgentState.WRAP_UP:
+        await control.finish_wrap_up(login)
+    else:
+        await control.unpause(login)
     return json_answer({})
 
 
@@ -250,7 +256,8 @@ def _own_call(request: web.Request, wish: Mapping[str, Any]) -> dict[str, Any]:
     login = signed_in(request).agent.login
     document = request.app[LIVE].call_on_screen(login, pbx, call)
     if document is None or document["state"] == "offered":
-        raise web.HTTPForbidden(text=language_of(request)("This call is not on your screen."))
+        _ = language_of(request)
+        raise web.HTTPForbidden(text=_("This call is not on your screen."))
     return document
 
 
@@ -259,9 +266,8 @@ def _note(wish: Mapping[str, Any], request: web.Request) -> str:
     if not isinstance(note, str):
         raise web.HTTPBadRequest
     if len(note) > LONGEST_NOTE:
-        raise web.HTTPBadRequest(
-            text=language_of(request)("This is too long: at most 20,000 characters.")
-        )
+        _ = language_of(request)
+        raise web.HTTPBadRequest(text=_("This is too long: at most 20,000 characters."))
     return note
 
 
@@ -274,8 +280,9 @@ async def _row_of(request: web.Request, wish: Mapping[str, Any]) -> PastInteract
         if found is not None:
             return found
         if asyncio.get_running_loop().time() > deadline:
+            _ = language_of(request)
             raise web.HTTPServiceUnavailable(
-                text=language_of(request)(
+                text=_(
                     "The call is not written down yet. Your note is kept; try again in a moment."
                 )
             )

@@ -25,11 +25,14 @@ from agent_desk.pop_audit import PopAudit
 from agent_desk.push import PushHub, PushSession, serve_desk
 from agent_desk.rendering import STATIC_FOLDER, environment
 from agent_desk.sign_in import CHECK, HUB, LIMITER
+from agent_desk.unfinished import UnfinishedWork
 from agent_desk.visitor import PAGES, PARTS, json_answer, origin_is_ours, signed_in
 from crm_store import agents, queues
 from crm_store.models import Role
 
 log = logging.getLogger(__name__)
+
+UNFINISHED = web.AppKey("unfinished_work", UnfinishedWork)
 
 NAMES_SECONDS = 60.0
 """Agents and queues are read from the store this often, for those who were added since."""
@@ -65,6 +68,7 @@ async def open_push(request: web.Request) -> web.StreamResponse:
         raise web.HTTPForbidden(text="This WebSocket is for the desk's own pages.")
     session = signed_in(request)
     request.app[api.LIVE].topic_for(session.agent.login)
+    await request.app[UNFINISHED].bring_back(session.agent.login)
     return await serve_desk(
         request,
         request.app[HUB],
@@ -123,6 +127,7 @@ def create_app(parts: DeskParts) -> web.Application:
     app[LIMITER] = GuessLimiter()
     app[HUB] = hub = PushHub(lambda session, topic: _may_follow(hub, session, topic))
     app[api.LIVE] = live = LiveState(hub, parts.agents.state_of, parts.calls)
+    app[UNFINISHED] = UnfinishedWork(parts.database, live)
     parts.bus.listen(live.on_signal)
     parts.registry.register(DeskMetrics(hub, live))
     for route in ROUTES:

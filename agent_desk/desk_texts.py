@@ -75,7 +75,7 @@ def desk_texts(_: Language) -> dict[str, Any]:
         "via": _("via"),
         "keyed": _("Keyed"),
         "longest": _("longest"),
-        "nobody_waits": _("nobody waits"),
+        "no_agents": _("no agents"),
         "free": _("free"),
         "busy": _("busy"),
         "paused": _("paused"),

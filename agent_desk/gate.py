@@ -167,7 +167,8 @@ def _check_access(request: web.Request, route: Route) -> web.StreamResponse | No
             raise web.HTTPSeeOther("/sign-in?next=" + quote(request.path_qs, safe=""))
         raise web.HTTPUnauthorized
     if route.access is not Access.AGENTS and not is_supervisor(session):
-        raise web.HTTPForbidden(text=language_of(request)("This page is for supervisors."))
+        _ = language_of(request)
+        raise web.HTTPForbidden(text=_("This page is for supervisors."))
     return None
 
 

@@ -48,6 +48,15 @@ def shown_number(number: str) -> str:
     return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
 
 
+def shown_card(card: Document) -> Document:
+    """A customer's card whose telephone numbers have a form for the eye beside them."""
+    ways = [
+        {**way, "shown": shown_number(way["value"])} if way["kind"] == "phone" else way
+        for way in card["contact_points"]
+    ]
+    return {**card, "contact_points": ways}
+
+
 LANGUAGE_BY_REGION = {
     **dict.fromkeys(("CN", "TW", "HK", "MO", "SG"), "zh"),
     **dict.fromkeys(
@@ -176,8 +185,25 @@ class LiveState:
             topic = self.topic_for(login)
             pop = topic.documents.get("pop:" + key)
             if pop is not None:
-                fresh = {**pop, "matches": [card], "looking_up": False, "chosen": True}
+                fresh = {**pop, "matches": [shown_card(card)], "looking_up": False, "chosen": True}
                 topic.change("CustomerChosen", None, {"pop:" + key: fresh})
+
+    def restore(self, agent: str, key: str, call: Document, card: Document | None) -> None:
+        """Put an ended call back that is not wrapped up; nothing if it is on the screen."""
+        topic = self.topic_for(agent)
+        if "call:" + key in topic.documents:
+            return
+        self._screens.setdefault(key, set()).add(agent)
+        pop = {
+            **{name: call[name] for name in ("pbx", "call", "queue", "caller", "caller_name")},
+            "number": None,
+            "shown_number": call["shown_caller"],
+            "language_guess": guessed_language(call["caller"]),
+            "matches": [shown_card(card)] if card else [],
+            "looking_up": False,
+            "chosen": False,
+        }
+        topic.change("Restored", None, {"call:" + key: call, "pop:" + key: pop})
 
     # Calls
 
@@ -378,7 +404,7 @@ class LiveState:
             "number": signal.number,
             "shown_number": shown_number(signal.number) if signal.number else "",
             "language_guess": guessed_language(signal.number),
-            "matches": list(signal.matches),
+            "matches": [shown_card(card) for card in signal.matches],
             "looking_up": signal.looking_up,
             "chosen": False,
         }

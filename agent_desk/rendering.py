@@ -40,6 +40,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     found.filters["number"] = shown_number
+    found.filters["card_number"] = shown_card_number
     return found
 
 
@@ -74,12 +75,17 @@ def page(
             csrf_token=session.csrf_token if session else "",
             version=static_version(),
             here=request.path_qs,
-            moment=lambda at: format_datetime(at, "medium", locale=language.code),
+            moment=lambda at: format_datetime(at, "d MMM y, HH:mm", locale=language.code),
             points=lambda hundredths: shown_points(hundredths, language.code),
             **values,
         )
     )
     return web.Response(text=text, status=error_status, content_type="text/html")
+
+
+def shown_card_number(number: str) -> str:
+    """A member card's number in groups of four."""
+    return "\u202f".join(number[place : place + 4] for place in range(0, len(number), 4))
 
 
 def shown_points(hundredths: int, code: str) -> str:

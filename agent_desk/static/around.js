@@ -56,12 +56,16 @@ export function showQueues(list, documents, own = null) {
     (row, queue) => {
       row.dataset.waits = queue.waiting > 0;
       put(part(row, "waiting"), number(queue.waiting));
+      const members = [
+        [queue.available, texts.free],
+        [queue.busy, texts.busy],
+        [queue.paused, texts.paused],
+      ].filter(([count]) => count > 0);
       put(
         part(row, "detail"),
-        `${number(queue.available)} ${texts.free} · ${number(queue.busy)} ${texts.busy} · ` +
-          `${number(queue.paused)} ${texts.paused}`,
+        members.map(([count, word]) => `${number(count)} ${word}`).join(" · ") || texts.no_agents,
       );
-      put(part(row, "longest-word"), queue.waiting ? texts.longest : texts.nobody_waits);
+      put(part(row, "longest-word"), queue.waiting && queue.waiting_since ? texts.longest : "");
       count(part(row, "longest"), queue.waiting ? queue.waiting_since : null);
     },
   );

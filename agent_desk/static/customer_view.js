@@ -83,10 +83,10 @@ function facts(card) {
     "dl",
     { class: "facts-row" },
     ...card.cards.map((one) =>
-      line(texts.member_card, one.number, `${shownPoints(one.points_hundredths)} ${texts.points}`),
+      line(texts.member_card, one.number.replace(/(.{4})(?=.)/g, "$1\u202f"), `${shownPoints(one.points_hundredths)} ${texts.points}`),
     ),
     ...card.contact_points.map((way) =>
-      line(texts.contact[way.kind] ?? way.kind, way.label, way.value, true),
+      line(texts.contact[way.kind] ?? way.kind, way.label, way.shown ?? way.value, true),
     ),
     card.last_agent ? line(texts.last_served_by, "", card.last_agent) : null,
   );

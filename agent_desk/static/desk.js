@@ -29,7 +29,7 @@ const push = follow(
   [own, "queues", "agents"],
   (frame) => {
     if (frame.topic === "queues") drawQueues();
-    else if (frame.topic === "agents") showAgents(find("agents"), push.state.documents("agents"), texts.me);
+    else if (frame.topic === "agents") drawColleagues();
     else draw();
   },
   () => note.again(),
@@ -38,6 +38,10 @@ const push = follow(
 function drawQueues() {
   const mine = push.state.documents(own).get("state")?.queues ?? [];
   showQueues(find("queues"), push.state.documents("queues"), mine);
+}
+
+function drawColleagues() {
+  showAgents(find("agents"), push.state.documents("agents"), texts.me);
 }
 
 // ---- the call ----------------------------------------------------------------------------------
@@ -52,7 +56,16 @@ function calls(documents) {
     else if (key.startsWith("pop:") && !documents.has(`call:${key.slice(4)}`)) {
       const { pbx, call, queue, caller, caller_name, shown_number } = document;
       const shown_caller = shown_number || caller;
-      found.push({ key: key.slice(4), pbx, call, queue, caller, caller_name, shown_caller, state: "offered" });
+      found.push({
+        key: key.slice(4),
+        pbx,
+        call,
+        queue,
+        caller,
+        caller_name,
+        shown_caller,
+        state: "offered",
+      });
     }
   }
   return found.sort((a, b) => RANK[a.state] - RANK[b.state] || (b.ended_at ?? 0) - (a.ended_at ?? 0));
@@ -87,7 +100,7 @@ function whoIs(call, pop) {
 
 function drawCall(call, pop) {
   callPanel.dataset.state = call?.state ?? "none";
-  const content = call && [call.state, whoIs(call, pop), call.shown_caller, call.queue, call.cause];
+  const content = call && [call.state, whoIs(call, pop), pop?.shown_number, call.shown_caller, call.queue, call.cause];
   show(find("call-name"), content && whoIs(call, pop), () =>
     call ? name(whoIs(call, pop)) : texts.calls_come,
   );
@@ -95,7 +108,7 @@ function drawCall(call, pop) {
   show(find("call-detail"), content, () => {
     if (!call) return "\u00a0";
     const who = whoIs(call, pop);
-    const number = call.shown_caller || texts.withheld;
+    const number = pop?.shown_number || call.shown_caller || texts.withheld;
     return [
       number === who ? "" : el("bdi", { dir: "ltr" }, number),
       number !== who && call.queue ? " · " : "",
@@ -203,7 +216,7 @@ find("serve").addEventListener("submit", async (event) => {
   const queues = new FormData(event.target).getAll("queue");
   const before = push.state.documents(own).get("state");
   await change("/api/agent/serve", { queues });
-  if (before?.state === "paused") await change("/api/agent/unpause");
+  if (["paused", "wrap_up"].includes(before?.state)) await change("/api/agent/unpause");
 });
 find("pauses").addEventListener("click", (event) => {
   const button = event.target.closest("[data-pause]");

@@ -3,7 +3,10 @@
 const language = document.documentElement.lang;
 const digits = new Intl.NumberFormat(language, { minimumIntegerDigits: 2, useGrouping: false });
 const whole = new Intl.NumberFormat(language, { useGrouping: false });
-const points = new Intl.NumberFormat(language, { maximumFractionDigits: 2 });
+const points = new Intl.NumberFormat(language, {
+  minimumFractionDigits: 2,
+  trailingZeroDisplay: "stripIfInteger",
+});
 const sameDay = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit" });
 const otherDay = new Intl.DateTimeFormat(language, {
   year: "numeric",
@@ -24,6 +27,14 @@ export function duration(seconds) {
 export function moment(text) {
   const at = new Date(text);
   return at.toDateString() === new Date().toDateString() ? sameDay.format(at) : otherDay.format(at);
+}
+
+/** Moments that the server wrote in its own zone, in this computer's. */
+export function makeLocal(place) {
+  for (const time of place.querySelectorAll("time[datetime]")) {
+    const at = new Date(time.getAttribute("datetime"));
+    time.textContent = `${otherDay.format(at)}, ${sameDay.format(at)}`;
+  }
 }
 
 export const number = (value) => whole.format(value);

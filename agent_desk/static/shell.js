@@ -1,6 +1,7 @@
 // What every page behind the sign-in has: shortcuts, menus that close, the connection's banner.
 
 import { texts } from "./elements.js";
+import { makeLocal } from "./moments.js";
 import { Push } from "./push.js";
 
 const shortcuts = document.getElementById("shortcuts");
@@ -25,6 +26,8 @@ document.addEventListener("keydown", (event) => {
     action(event.key);
   }
 });
+
+makeLocal(document);
 
 const openMenus = () => document.querySelectorAll("details.menu[open]");
 
