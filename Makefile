@@ -1,6 +1,8 @@
 # Everything here starts from a bare checkout: bootstrap.py sets up what a target needs, once.
 PYTHON ?= python3
 BIN := .venv/bin
+# Programs that were unpacked because they could not be installed are found there.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Tests are bound by processes that wait (Asterisk, Chromium), so two workers suit two cores.
 WORKERS ?= 2
 

@@ -23,7 +23,6 @@ import fcntl
 import hashlib
 import importlib.util
 import os
-import shlex
 import shutil
 import signal
 import subprocess
@@ -33,19 +32,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent
-VENV = ROOT / ".venv"
-PYTHON = VENV / "bin" / "python"
+from tools.setup_log import LOG, PYTHON, ROOT, VENV, WORK, SetupFailed, command, say_in_log
+from tools.system_programs import (
+    PROGRAMS,
+    find_asterisk,
+    find_sipp,
+    install_programs,
+    install_with_apt,
+    unpack_debian,
+    unpacked_or_on_path,
+)
+
 MADE_IN = VENV / "made-in"
-WORK = ROOT / "var" / "setup"
-LOG = ROOT / "var" / "setup.log"
 VENDOR = ROOT / "agent_desk" / "static" / "vendor"
 LOCALE = ROOT / "agent_desk" / "locale"
 TAIL_LINES = 15
-
-
-class SetupFailed(Exception):
-    """A step can't be done; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -78,35 +79,13 @@ class Step:
             self.stamp.write_text(self.digest() + "\n")
 
 
-def command(*words: str | Path, env: dict[str, str] | None = None, cwd: Path = ROOT) -> None:
-    """Run a program with its output in the log; SetupFailed if it fails."""
-    with LOG.open("a", encoding="utf-8") as log:
-        log.write(f"\n$ {shlex.join(map(str, words))}\n")
-        log.flush()
-        done = subprocess.run(
-            [str(word) for word in words],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **(env or {})},
-            cwd=cwd,
-            check=False,
-        )
-    if done.returncode:
-        raise SetupFailed(f"{Path(words[0]).name} ended with {done.returncode}")
-
-
-def say_in_log(text: str) -> None:
-    with LOG.open("a", encoding="utf-8") as log:
-        log.write(text.rstrip("\n") + "\n")
-
-
 # --- Python ---------------------------------------------------------------------------------
 
 
 def make_venv() -> None:
     """A virtual environment with pip, also where Debian's python3-venv is missing."""
-    if importlib.util.find_spec("ensurepip") is None and os.geteuid() == 0 and apt_get():
+    missing = importlib.util.find_spec("ensurepip") is None
+    if missing and os.geteuid() == 0 and shutil.which("apt-get"):
         with contextlib.suppress(SetupFailed):
             install_with_apt([f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"])
     shutil.rmtree(VENV, ignore_errors=True)
@@ -214,109 +193,7 @@ def translations() -> list[Path]:
 
 
 def compile_translations() -> None:
-    for source in translations():
-        target = source.with_suffix(".mo")
-        command(*(PYTHON, "-m", "babel.messages.frontend", "compile"), "-i", source, "-o", target)
-
-
-# --- programs from the distribution -----------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Program:
-    """Something the tests drive that is no Python package."""
-
-    name: str
-    packages: tuple[str, ...]
-    found: Callable[[], bool]
-
-
-def postgresql_found() -> bool:
-    folders = [Path(found).resolve().parent] if (found := shutil.which("initdb")) else []
-    folders += [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
-    for folder in folders:
-        said = subprocess.run(
-            [folder / "initdb", "--version"], capture_output=True, text=True, check=False
-        ).stdout
-        if said.split() and int(said.split()[2].partition(".")[0]) >= 15:
-            return True
-    return False
-
-
-def fonts_found() -> bool:
-    if not shutil.which("fc-list"):
-        return False
-    listing = ["fc-list", ":lang=zh", "family"]
-    said = subprocess.run(listing, capture_output=True, check=False)
-    return bool(said.stdout.strip())
-
-
-PROGRAMS = [
-    Program("SIPp", ("sip-tester",), lambda: bool(shutil.which("sipp"))),
-    Program(
-        "Chromium",
-        ("chromium",),
-        lambda: any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
-    ),
-    Program("PostgreSQL 15 or newer", ("postgresql",), postgresql_found),
-    Program("fonts with Chinese letters", ("fonts-noto-cjk", "fontconfig"), fonts_found),
-]
-
-
-def apt_get() -> bool:
-    return shutil.which("apt-get") is not None
-
-
-def install_with_apt(packages: list[str]) -> None:
-    words = ("apt-get", "-y", "-o", "DPkg::Lock::Timeout=300")
-    install = (*words, "install", "--no-install-recommends", *packages)
-    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    try:
-        command(*install, env=quiet)
-    except SetupFailed:
-        # A fresh image has no package lists, an old one has stale ones.
-        command(*words, "update", env=quiet)
-        command(*install, env=quiet)
-
-
-def install_programs() -> None:
-    missing = [program for program in PROGRAMS if not program.found()]
-    packages = [package for program in missing for package in program.packages]
-    if not apt_get():
-        names = ", ".join(program.name for program in missing)
-        raise SetupFailed(f"the tests need {names}; install them and run this again")
-    if os.geteuid() != 0:
-        names = ", ".join(program.name for program in missing)
-        raise SetupFailed(
-            f"without root, {names} can't be installed; as root: "
-            f"apt-get install -y --no-install-recommends {' '.join(packages)}"
-        )
-    leave_no_database_running(packages)
-    install_with_apt(packages)
-    still = [program.name for program in missing if not program.found()]
-    if still:
-        raise SetupFailed(f"installed, but not found afterwards: {', '.join(still)}")
-
-
-def leave_no_database_running(packages: list[str]) -> None:
-    """Debian's PostgreSQL starts a server when installed; the tests want its programs only."""
-    settings = Path("/etc/postgresql-common/createcluster.conf")
-    if "postgresql" in packages and not settings.exists():
-        settings.parent.mkdir(parents=True, exist_ok=True)
-        settings.write_text("create_main_cluster = false\n")
-
-
-def unpack_debian(packages: list[str], folder: Path) -> None:
-    """Debian packages into a folder, without root."""
-    from cti.debian_packages import unpack
-
-    suite = "stable"
-    with contextlib.suppress(OSError):
-        for line in Path("/etc/os-release").read_text().splitlines():
-            if line.startswith("VERSION_CODENAME="):
-                suite = line.partition("=")[2].strip('"')
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unpack(packages, suite, folder, say_in_log)
+    command(PYTHON, "-m", "agent_desk.languages")
 
 
 # --- what each goal needs ---------------------------------------------------------------------
@@ -346,6 +223,13 @@ def steps(goal: str) -> list[Step]:
         )
     if goal != "check" and (ROOT / "package.json").exists():
         plan.append(Step("the browser's assets", fetch_assets, VENDOR / ".from", asset_inputs))
+    if goal != "check":
+        plan += [
+            Step(
+                "Asterisk", find_asterisk, works=lambda: unpacked_or_on_path("asterisk", "asterisk")
+            ),
+            Step("SIPp", find_sipp, works=lambda: unpacked_or_on_path("sipp", "sip-tester")),
+        ]
     if goal == "test":
         plan.append(
             Step(
