@@ -322,8 +322,9 @@ class AmiLink:
         if answer.exception() is not None:
             return connection.lost.result()
         if not answer.result().success:
-            self.state = LinkState.REFUSED
-            return f"login refused: {answer.result().message or 'no reason given'}"
+            refusal = f"login refused: {answer.result().message or 'no reason given'}"
+            self.state, self.cause = LinkState.REFUSED, refusal
+            return refusal
         self.logins += 1
         log.info("AMI link to %s:%d: logged in, %s", self._host, self._port, self.framer.banner)
         return None
