@@ -57,6 +57,25 @@ async def test_the_end_of_a_list_without_a_list_header_is_known_by_its_name(
         ]
 
 
+async def test_the_end_of_a_list_is_known_by_its_list_header_whatever_its_name(
+    server: AmiServer,
+) -> None:
+    server.answers["agents"] = lambda action: (
+        success(action, EventList="start")
+        + event("Agents", ActionID=action["ActionID"])
+        + event("ThatWasAll", ActionID=action["ActionID"], EventList="Complete")
+    )
+    async with owning(server) as owner:
+        assert [item["Event"] for item in await owner.link.list_action("Agents")] == ["Agents"]
+
+
+async def test_a_refused_list_is_refused_whatever_its_words(server: AmiServer) -> None:
+    server.answers["agents"] = lambda action: error(action, "No list will follow")
+    async with owning(server) as owner:
+        with pytest.raises(ActionFailed, match="No list will follow"):
+            await owner.link.list_action("Agents")
+
+
 async def test_a_list_that_is_a_plain_success_is_empty(server: AmiServer) -> None:
     server.answers["voicemailuserslist"] = lambda action: success(
         action, "There are no voicemail users currently defined."
