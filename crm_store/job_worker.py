@@ -25,6 +25,7 @@ from crm_store.jobs import Job
 log = logging.getLogger(__name__)
 
 LONGEST_ERROR = 4_000
+LONGEST_STOP_S = 10.0
 
 
 class JobWorker:
@@ -47,7 +48,8 @@ class JobWorker:
         self._at_once = at_once
         self._lease = lease
         self._poll_s = poll_s
-        self._running: dict[asyncio.Task[None], Job] = {}
+        self._running: set[asyncio.Task[None]] = set()
+        self._handling: set[asyncio.Task[None]] = set()
         self._wake = database.job_written
 
     async def run(self) -> None:
@@ -65,10 +67,12 @@ class JobWorker:
                     async with asyncio.timeout(wait_s):
                         await self._wake.wait()
         finally:
-            listening.cancel()
-            for task in self._running:
+            # Handlers are broken off; what became of a job is still written, if that is quick.
+            for task in (listening, *self._handling):
                 task.cancel()
-            await asyncio.gather(listening, *self._running, return_exceptions=True)
+            _, stuck = await asyncio.wait([listening, *self._running], timeout=LONGEST_STOP_S)
+            for task in stuck:
+                task.cancel()
 
     async def _take_due_jobs(self) -> float:
         """Claim what is due and start it; seconds to wait before looking again."""
@@ -87,35 +91,35 @@ class JobWorker:
             claimed = await jobs.claim(transaction.session, self.name, names, free, self._lease)
         for job in claimed:
             task = asyncio.create_task(self._do(job))
-            self._running[task] = job
+            self._running.add(task)
             task.add_done_callback(self._done)
         # A full hand: the end of a job wakes us. Otherwise there may be more at once.
         return 0.0 if claimed else min(1.0, self._poll_s)
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        del self._running[task]
+        self._running.discard(task)
         self._wake.set()
 
     async def _do(self, job: Job) -> None:
         subscriber = self._database.subscribers.named(job.handler)
         assert subscriber is not None
+        handling = asyncio.ensure_future(subscriber.handler(job))
         extending = asyncio.create_task(self._extend(job))
-        error: str | None = None
+        self._handling.add(handling)
         try:
-            await subscriber.handler(job)
-        except asyncio.CancelledError:
-            await self._write(jobs.give_back, job)
-            raise
-        except Exception as failure:
-            # The text stays in the table: it may name a person, the log must not.
-            error = f"{type(failure).__name__}: {failure}"[:LONGEST_ERROR]
-            log.warning("job %d (%s) failed: %s", job.id, job.handler, type(failure).__name__)
+            await asyncio.wait([handling])
         finally:
             extending.cancel()
-        if error is None:
-            await self._write(jobs.finish, job)
-        else:
+            self._handling.discard(handling)
+        if handling.cancelled():
+            await self._write(jobs.give_back, job)
+        elif (failure := handling.exception()) is not None:
+            # The text stays in the table: it may name a person, the log must not.
+            log.warning("job %d (%s) failed: %s", job.id, job.handler, type(failure).__name__)
+            error = f"{type(failure).__name__}: {failure}"[:LONGEST_ERROR]
             await self._write(jobs.fail, job, error)
+        else:
+            await self._write(jobs.finish, job)
 
     async def _write(self, statement: Any, job: Job, *more: Any) -> None:
         try:

@@ -8,7 +8,7 @@ transaction of the caller's; `job_worker` has the loop. Knows no handler's busin
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -40,7 +40,7 @@ class Job:
     max_attempts: int
 
 
-Handler = Callable[[Job], Awaitable[None]]
+Handler = Callable[[Job], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True)
