@@ -11,6 +11,7 @@ import json
 import os
 import re
 import secrets as random_secrets
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -86,6 +87,10 @@ EMPTY_FILES = (
 )
 
 
+# Control characters, lone surrogates, and separators of lines and paragraphs.
+_NO_LETTERS = {"Cc", "Cs", "Zl", "Zp"}
+
+
 class BadConfiguration(ValueError):
     """A value that would break Asterisk's files or mean something else in them."""
 
@@ -143,7 +148,13 @@ class PhoneConfig:
     @property
     def caller_name(self) -> str:
         """The agent's name without the characters that mean something in a .conf file."""
-        return re.sub(r'[\x00-\x1f\x7f";<>\\,\[\]()]', " ", self.agent_name).strip()[:79]
+        kept = (
+            " "
+            if letter in '";<>\\,[]()|' or unicodedata.category(letter) in _NO_LETTERS
+            else letter
+            for letter in self.agent_name
+        )
+        return "".join(kept).strip()[:79].strip()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +192,8 @@ class PbxConfiguration:
 
     `inbound_numbers` maps a number as the trunk dials it to an extension here. The trunk (the
     telephone network) is whoever sends from `trunk_address`; outbound calls go to
-    `trunk_address:trunk_port`.
+    `trunk_address:trunk_port`. A phone rings `head_start_seconds` after its agent's screen has the
+    call, and `head_start_limit_seconds` after it could have if nobody says so.
     """
 
     queues: Sequence[QueueConfig] = ()
@@ -195,6 +207,7 @@ class PbxConfiguration:
     outbound_ring_seconds: int = 60
     parking_seconds: int = 45
     head_start_seconds: float = 0.02
+    head_start_limit_seconds: float = 0.25
     qualify_seconds: int = 30
     echo_number: str = "699"
     conference_pattern: str = "80X"
@@ -225,7 +238,7 @@ class PbxConfiguration:
         """The phones' boxes, the configured ones, and those that queues overflow to."""
         boxes = {
             phone.extension: MailboxConfig(
-                number=phone.extension, name=phone.caller_name.replace("|", " ") or phone.extension
+                number=phone.extension, name=phone.caller_name or phone.extension
             )
             for phone in self.phones
         }
@@ -336,6 +349,8 @@ def render(
         "outbound_ring_seconds": configuration.outbound_ring_seconds,
         "parking_seconds": configuration.parking_seconds,
         "head_start_seconds": configuration.head_start_seconds,
+        "head_start_limit_seconds": configuration.head_start_limit_seconds,
+        "can_wait_for_condition": version >= (18, 6),
         "qualify_seconds": configuration.qualify_seconds,
         "echo_number": configuration.echo_number,
         "conference_pattern": configuration.conference_pattern,
