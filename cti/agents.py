@@ -47,6 +47,7 @@ class Agents:
         self._queues = queues
         self._wrap_up_seconds = wrap_up_seconds
         self._seats: dict[str, AgentSeat] = {}
+        self._endpoints: set[str] = set()
         self._last_queue: dict[str, str] = {}
         self._wrap_up_timers: dict[str, asyncio.TimerHandle] = {}
         self._running: set[asyncio.Task[None]] = set()
@@ -54,6 +55,11 @@ class Agents:
     def seat(self, seats: Sequence[AgentSeat]) -> None:
         """Name all agents who have a phone here; replaces what was named before."""
         self._seats = {seat.login: seat for seat in seats}
+        self._endpoints = {seat.endpoint for seat in seats}
+
+    def sits_at(self, endpoint: str) -> bool:
+        """Whether this phone is an agent's."""
+        return endpoint in self._endpoints
 
     def state_of(self, login: str) -> AgentStateChanged:
         """The agent's state now; one who never joined a queue is offline."""

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from crm_store.bus import Bus
-from crm_store.signals import PbxLinkChanged, Signal
+from crm_store.signals import CallOffered, PbxLinkChanged, ScreenPop, Signal
 from cti.agents import Agents, AgentSeat
-from cti.ami import AmiLink, AmiResponse, LinkState
+from cti.ami import AmiError, AmiLink, AmiResponse, LinkState
 from cti.call_model import WANTED_EVENTS, CallModel
 from cti.call_state import Call
 from cti.queue_model import QUEUE_EVENTS, QueueModel
@@ -25,6 +25,9 @@ from cti.queue_model import QUEUE_EVENTS, QueueModel
 log = logging.getLogger(__name__)
 
 Message = dict[str, str]
+
+ON_SCREEN_VARIABLE = "DESKBELL_ON_SCREEN"
+"""Set on a leg when its agent's screen has the call; until then the dialplan lets it not ring."""
 
 RECONCILE_SECONDS = 60.0
 """How often the models are held against Asterisk's own lists, should an event ever be lost."""
@@ -73,7 +76,9 @@ class Switchboard:
         self._kept_back: list[Message] | None = []
         self._reconcile_seconds = reconcile_seconds
         self._reconciling: asyncio.Task[None] | None = None
+        self._letting_ring: set[asyncio.Task[None]] = set()
         bus.listen(self.agents.on_signal)
+        bus.listen(self._on_offer_or_pop, CallOffered, ScreenPop)
 
     def seat(self, seats: Sequence[AgentSeat]) -> None:
         """Name the agents who have a phone on this PBX."""
@@ -90,6 +95,8 @@ class Switchboard:
         if self._reconciling is not None:
             self._reconciling.cancel()
             await asyncio.gather(self._reconciling, return_exceptions=True)
+        for task in self._letting_ring:
+            task.cancel()
         await self.agents.close()
         await self.link.close()
 
@@ -112,6 +119,37 @@ class Switchboard:
             self._bus.publish(signal)
         for signal in self.queues.feed(message):
             self._bus.publish(signal)
+
+    def _on_offer_or_pop(self, signal: Signal) -> None:
+        """The leg may ring once the screen has the card; where no pop comes, at once."""
+        if isinstance(signal, ScreenPop):
+            may_ring = not signal.looking_up
+        elif isinstance(signal, CallOffered):
+            may_ring = not signal.agent and not self.agents.sits_at(signal.endpoint)
+        else:
+            return
+        if may_ring and signal.pbx == self.name:
+            # After all who listen: the desk has written the pop to its sockets by then.
+            asyncio.get_running_loop().call_soon(self._let_ring, signal.call, signal.endpoint)
+
+    def _let_ring(self, linkedid: str, endpoint: str) -> None:
+        call = self.calls.calls.get(linkedid)
+        if call is None:
+            return
+        for uniqueid, offer in call.offers.items():
+            channel = call.channels.get(uniqueid)
+            if channel is None or not offer.open or offer.endpoint != endpoint or channel.ringing:
+                continue
+            task = asyncio.ensure_future(self._say_on_screen(channel.name))
+            self._letting_ring.add(task)
+            task.add_done_callback(self._letting_ring.discard)
+
+    async def _say_on_screen(self, channel: str) -> None:
+        try:
+            await self.action("Setvar", Channel=channel, Variable=ON_SCREEN_VARIABLE, Value="1")
+        except (AmiError, ValueError) as error:
+            # The leg is gone, or the link: it rings by itself a moment later.
+            log.debug("PBX %s: %s was not told to ring: %s", self.name, channel, error)
 
     async def _on_up(self) -> None:
         """Rebuild from Asterisk's lists; what comes meanwhile is kept back and taken after them."""
