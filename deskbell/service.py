@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, BinaryIO
 
+import phonenumbers
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
@@ -101,6 +102,7 @@ class Service:
         pops = ScreenPops(self.bus, self._to_number, self._look_up, self._agent_with_phone)
         self.bus.listen(pops.on_signal)
         self._stack.push_async_callback(pops.close)
+        await self._warm_up()
         await self._start_desk()
         await journal.start()
         self._stack.push_async_callback(journal.close)
@@ -242,6 +244,14 @@ class Service:
 
     def _to_number(self, text: str) -> str | None:
         return to_e164(text, self.settings.numbers.region)
+
+    async def _warm_up(self) -> None:
+        """Look somebody up: the first caller must not wait for a connection, a thread, a table."""
+        example = phonenumbers.example_number(self.settings.numbers.region)
+        if example is not None:
+            form = phonenumbers.PhoneNumberFormat.E164
+            number = self._to_number(phonenumbers.format_number(example, form))
+            await self._look_up(number or "")
 
     async def _look_up(self, number: str) -> tuple[dict[str, Any], ...]:
         found = await customers.find_by_phone(self.database, number)
