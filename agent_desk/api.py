@@ -89,7 +89,7 @@ async def pause(request: web.Request) -> web.StreamResponse:
     _ = language_of(request)
     parts = request.app[PARTS]
     reason = (await _wish(request)).get("reason")
-    if reason not in {choice.code for choice in await queues.pause_reasons(parts.database)}:
+    if reason not in [choice.code for choice in await queues.pause_reasons(parts.database)]:
         raise web.HTTPBadRequest(text=_("Choose one of the reasons for a pause."))
     await parts.agents.pause(signed_in(request).agent.login, str(reason))
     return json_answer({})
@@ -215,7 +215,7 @@ async def wrap_up(request: web.Request) -> web.StreamResponse:
     parts = request.app[PARTS]
     login = signed_in(request).agent.login
     offered = await queues.dispositions(parts.database, document["queue"] or None)
-    if wish.get("disposition") not in {choice.code for choice in offered}:
+    if wish.get("disposition") not in [choice.code for choice in offered]:
         raise web.HTTPBadRequest(text=_("Choose how the call was settled."))
     note = _note(wish, request)
     if document["direction"] != "internal":

@@ -91,6 +91,8 @@ def shown_card_number(number: str) -> str:
 def shown_points(hundredths: int, code: str) -> str:
     """Points as the language writes a number; hundredths only where there are any."""
     whole, part = divmod(abs(hundredths), 100)
-    amount = -hundredths if hundredths < 0 else hundredths
-    text = format_decimal(amount / 100 if part else whole, "#,##0.00" if part else "#,##0", code)
+    pattern = "#,##0.00" if part else "#,##0"
+    text = format_decimal(
+        abs(hundredths) / 100 if part else whole, pattern, code, numbering_system="default"
+    )
     return f"-{text}" if hundredths < 0 else text

@@ -221,7 +221,12 @@ async def desk(sqlite_database: Database) -> AsyncIterator[RunningDesk]:
     ids = await fill(sqlite_database)
     bus = Bus()
     presence = Presence(bus)
-    parts = DeskParts(database=sqlite_database, bus=bus, agents=presence.control())
+    parts = DeskParts(
+        database=sqlite_database,
+        bus=bus,
+        agents=presence.control(),
+        link_is_up=lambda: presence.link_is_up,
+    )
     app = create_app(parts)
     app[HUB].coalesce_seconds = 0.02
     async with TestServer(app) as server:
