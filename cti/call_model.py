@@ -19,7 +19,6 @@ from crm_store.signals import (
     CallParked,
     CallQueued,
     CallResumed,
-    Outcome,
     Signal,
 )
 from cti.call_rebuild import rebuild
@@ -31,8 +30,9 @@ from cti.call_state import (
     Offer,
     PartyGuess,
     known_number,
+    local_pair,
 )
-from cti.live_calls import LiveCalls
+from cti.live_calls import QUEUE_EXITS, CallLeave, LiveCalls
 
 Message = Mapping[str, str]
 
@@ -41,13 +41,13 @@ STATE_RINGING: Final = "5"
 STATE_UP: Final = "6"
 VOICEMAIL_APPLICATIONS: Final = ("VoiceMail", "Voicemail")
 QUEUE_RESULTS: Final = {
-    "TIMEOUT": Outcome.TIMEOUT,
-    "FULL": Outcome.EXIT,
-    "JOINEMPTY": Outcome.EXIT,
-    "JOINUNAVAIL": Outcome.EXIT,
-    "LEAVEEMPTY": Outcome.EXIT,
-    "LEAVEUNAVAIL": Outcome.EXIT,
-    "WITHDRAW": Outcome.EXIT,
+    "TIMEOUT": CallLeave.TIMEOUT,
+    "FULL": CallLeave.EXIT,
+    "JOINEMPTY": CallLeave.EXIT,
+    "JOINUNAVAIL": CallLeave.EXIT,
+    "LEAVEEMPTY": CallLeave.EXIT,
+    "LEAVEUNAVAIL": CallLeave.EXIT,
+    "WITHDRAW": CallLeave.EXIT,
 }
 NO_SIGNALS: Final[Sequence[Signal]] = ()
 
@@ -140,14 +140,11 @@ class CallModel:
 
     def _on_channel_created(self, message: Message) -> None:
         channel = self._channel(message)
-        if channel is None or channel.dialled:
+        if channel is None or channel.dialled or message.get("ChannelState") != STATE_DOWN:
             return
         call = channel.call
-        if message.get("ChannelState") != STATE_DOWN:
-            return
-        if channel.uniqueid == call.first_uniqueid:
-            call.originated = channel.originated = not channel.local
-        elif channel.endpoint in self._live.parties.members:
+        known = channel.endpoint in self._live.parties.members
+        if known and channel.uniqueid != call.first_uniqueid and not call.untold:
             # Created to be rung: this event leaves Asterisk before the INVITE does.
             channel.dialled = True
             self._live.offer(channel, "", "")
@@ -170,6 +167,7 @@ class CallModel:
             channel.rename(message.get("Newname", channel.name))
 
     def _on_hangup_request(self, message: Message) -> None:
+        """The far end of the leg hung up, or refused."""
         channel = self._channel(message)
         if channel is None:
             return
@@ -178,12 +176,26 @@ class CallModel:
         if channel.uniqueid == channel.call.first_uniqueid:
             channel.call.first_hung_up = True
 
+    def _on_soft_hangup(self, message: Message) -> None:
+        """Asterisk hangs the leg up: the dialplan ended, or somebody told it to."""
+        channel = self._channel(message)
+        if channel is None:
+            return
+        channel.hangup_cause = channel.hangup_cause or message.get("Cause") or "16"
+        call = channel.call
+        if channel.uniqueid == call.first_uniqueid and call.state in ("queued", "ringing"):
+            call.first_hung_up = True
+
     def _on_hangup(self, message: Message) -> None:
         channel = self._live.channels.get(message.get("Uniqueid", ""))
         if channel is None:
             self._live.ended_channels.add(message.get("Uniqueid", ""))
             return
         self._channel(message)
+        call = channel.call
+        if call.leave_unexplained and channel.uniqueid == call.first_uniqueid:
+            known = self._hangup_requests_seen
+            self._live.leave_queue(call, CallLeave.TIMEOUT if known else CallLeave.ABANDONED)
         self._live.drop_channel(channel, message.get("Cause-txt", ""), message.get("Cause", ""))
 
     def _on_dial_begin(self, message: Message) -> None:
@@ -192,31 +204,48 @@ class CallModel:
         if channel is None:
             return
         call = channel.call
-        self._live.still_alive(call)
-        channel.originated = dialler is None
+        self._live.goes_on(call)
+        already, channel.dialled = channel.dialled, True
         if channel.local:
-            channel.dialled = True
             return
         dial_string = message.get("DialString", "")
-        if self._live.parties.is_dialled_phone(channel.endpoint, channel.number, dial_string):
-            queue, agent = self._local_member(dialler)
-            if not channel.dialled or channel.uniqueid not in call.offers:
-                self._live.offer(channel, queue, agent)
-        else:
-            number = dial_string.rpartition("/")[2].partition("@")[0]
-            call.dialled_number = number or channel.number or channel.endpoint
-        channel.dialled = True
+        is_phone = self._live.parties.is_dialled_phone(
+            channel.endpoint, channel.number, dial_string
+        )
+        number = dial_string.rpartition("/")[2].partition("@")[0].removeprefix("sip:")
+        number = number or channel.number or channel.endpoint
+        via = local_pair(dialler.name) if dialler is not None and dialler.local else ""
+        first = call.first
+        if "Uniqueid" not in message or (
+            via and first is not None and first.local and local_pair(first.name) == via
+        ):
+            self._live.originated(channel, is_phone, number)
+        elif not is_phone:
+            call.dialled_number = number
+        if is_phone and not (already and channel.uniqueid in call.offers):
+            queue, agent = call.local_members.get(via, ("", ""))
+            self._live.offer(channel, queue, agent, via)
+        elif is_phone:
+            call.offers[channel.uniqueid].via = via
+        if call.untold:
+            self._live.tell_started(call)
 
     def _on_dial_end(self, message: Message) -> None:
-        self._channel(message)
+        dialler = self._channel(message)
         channel = self._channel(message, "Dest")
         if channel is None:
             return
+        if dialler is not None:
+            # A picked-up call is answered by a leg that still has a Linkedid of its own.
+            self._live.merge(channel.call, dialler.call)
         call = channel.call
         status = message.get("DialStatus", "")
         if status == "ANSWER":
             channel.up = True
             if not channel.local:
+                first = call.first
+                if call.originated and first is not None and not first.up and first.originated:
+                    self._live.originated(channel, bool(call.first_is_phone), channel.number)
                 self._live.answered(channel)
             return
         if not channel.originated or call.dial_status == "":
@@ -224,8 +253,8 @@ class CallModel:
         offer = call.offers.get(channel.uniqueid)
         if offer is not None and offer.open:
             forwarded = bool(message.get("Forward"))
-            cause = "forwarded" if forwarded else self._live.why_not_answered(channel, status)
-            self._live.end_offer(call, offer, cause)
+            why = self._live.why_not_answered(channel, offer, status)
+            self._live.end_offer(call, offer, "forwarded" if forwarded else why)
 
     def _on_queue_join(self, message: Message) -> None:
         channel = self._channel(message)
@@ -234,7 +263,7 @@ class CallModel:
         call, queue = channel.call, message.get("Queue", "")
         if call.waiting and call.queue == queue:
             return
-        self._live.join_queue(call, queue)
+        self._live.join_queue(call, queue, message.get("Exten", ""))
         position = message.get("Position", "")
         self._live.emit(
             CallQueued,
@@ -254,22 +283,29 @@ class CallModel:
         if channel is None or not channel.call.waiting:
             return
         call = channel.call
-        if any(offer.answered and offer.queue == call.queue for offer in call.offers.values()):
-            self._live.leave_queue(call, Outcome.ANSWERED)
+        if any(offer.queue == call.queue for offer in call.talking):
+            self._live.leave_queue(call, CallLeave.ANSWERED)
         elif not call.abandon_seen:
-            self._live.leave_queue(call, Outcome.EXIT)
-        elif call.first_hung_up or not self._hangup_requests_seen:
-            self._live.leave_queue(call, Outcome.ABANDONED)
+            self._live.leave_queue(call, CallLeave.EXIT)
+        elif call.first_hung_up:
+            self._live.leave_queue(call, CallLeave.ABANDONED)
+        elif message.get("Exten", "") != call.joined_exten:
+            self._live.leave_queue(call, CallLeave.TRANSFERRED)
         else:
-            self._live.leave_queue(call, Outcome.TIMEOUT)
+            # Asterisk raises an abandon for a timeout too; it says which one a moment later.
+            self._live.leave_queue_for_now(call)
 
     def _on_variable(self, message: Message) -> None:
         if message.get("Variable") != "QUEUESTATUS":
             return
         channel = self._channel(message)
         result = QUEUE_RESULTS.get(message.get("Value", ""))
-        if channel is not None and result is not None:
-            channel.call.queue_exit = result
+        if channel is None or result is None:
+            return
+        if channel.call.leave_unexplained:
+            self._live.leave_queue(channel.call, result)
+        else:
+            channel.call.queue_exit = QUEUE_EXITS[result]
 
     def _on_agent_called(self, message: Message) -> None:
         self._channel(message)
@@ -280,43 +316,52 @@ class CallModel:
         agent = message.get("MemberName", "")
         agent = "" if agent == interface else agent
         self._live.parties.learn(interface, agent)
+        call = channel.call
         if channel.local:
-            channel.call.local_members[_local_pair(channel.name)] = (queue, agent)
-        elif channel.uniqueid not in channel.call.offers:
+            via = local_pair(channel.name)
+            call.local_members[via] = (queue, agent)
+            for offer in call.offers.values():
+                if offer.via == via:
+                    offer.agent = offer.agent or agent
+        elif channel.uniqueid not in call.offers:
             channel.dialled = True
             self._live.offer(channel, queue, agent)
 
-    def _local_member(self, dialler: Channel | None) -> tuple[str, str]:
-        """Queue and agent of the member whose Local channel dials the real phone."""
-        if dialler is None or not dialler.local:
-            return "", ""
-        return dialler.call.local_members.get(_local_pair(dialler.name), ("", ""))
-
     def _on_agent_connect(self, message: Message) -> None:
-        self._channel(message)
+        caller = self._channel(message)
         channel = self._channel(message, "Dest")
-        if channel is not None and not channel.local:
-            if channel.uniqueid not in channel.call.offers:
-                agent = message.get("MemberName", "")
-                self._live.offer(channel, message.get("Queue", ""), agent)
-            self._live.answered(channel)
+        if channel is None or channel.local:
+            return
+        if caller is not None:
+            self._live.merge(channel.call, caller.call)
+        if channel.uniqueid not in channel.call.offers:
+            self._live.offer(channel, message.get("Queue", ""), message.get("MemberName", ""))
+        self._live.answered(channel)
 
     def _on_ring_no_answer(self, message: Message) -> None:
         channel = self._channel(message, "Dest")
-        offer = channel.call.offers.get(channel.uniqueid) if channel is not None else None
-        if channel is not None and offer is not None and offer.open:
-            self._live.end_offer(
-                channel.call, offer, self._live.why_not_answered(channel, "NOANSWER")
-            )
+        if channel is None:
+            return
+        call = channel.call
+        via = local_pair(channel.name) if channel.local else None
+        for uniqueid, offer in list(call.offers.items()):
+            if offer.open and (offer.via == via or uniqueid == channel.uniqueid):
+                leg = call.channels.get(uniqueid, channel)
+                self._live.end_offer(
+                    call, offer, self._live.why_not_answered(leg, offer, "NOANSWER")
+                )
 
     def _on_member(self, message: Message) -> None:
-        self._live.parties.learn(message.get("Interface", ""), message.get("MemberName", ""))
+        interface = message.get("Interface") or message.get("Location", "")
+        name = message.get("MemberName") or message.get("Name", "")
+        self._live.parties.learn(interface, name, message.get("StateInterface", ""))
 
     def _on_bridge_enter(self, message: Message) -> None:
         channel = self._channel(message)
         bridge = message.get("BridgeUniqueid", "")
-        if channel is not None and bridge and message.get("BridgeTechnology") != "holding_bridge":
-            self._live.enter_bridge(channel, bridge)
+        technology = message.get("BridgeTechnology")
+        if channel is not None and bridge and technology != "holding_bridge":
+            self._live.enter_bridge(channel, bridge, technology == "softmix")
 
     def _on_bridge_leave(self, message: Message) -> None:
         channel = self._channel(message)
@@ -343,17 +388,28 @@ class CallModel:
         call = channel.call
         call.parked = space
         call.parked_by = message.get("ParkerDialString", "").replace("local:", "")
+        if call.parked_by in ("", channel.endpoint):
+            # Parked by AMI, which names the caller as the one who parks.
+            call.parked_by = call.last_talker
+        if call.transfer_open:
+            # A transfer to the parking extension hands the call to nobody.
+            call.transfer_open, call.transferred_to = False, ""
         self._live.emit(CallParked, call, endpoint=call.parked_by, space=space)
 
     def _on_unparked(self, message: Message) -> None:
         channel = self._channel(message, "Parkee")
         if channel is None:
             return
-        call = channel.call
         retriever = self._channel(message, "Retriever")
-        if call.parked and retriever is not None and retriever.endpoint != call.parked_by:
-            self._live.transferred(call, call.parked_by, retriever.endpoint, "parked")
-        call.parked = call.parked_by = ""
+        call = channel.call
+        parked_by, call.parked, call.parked_by = call.parked_by, "", ""
+        if retriever is None:
+            return
+        self._live.merge(retriever.call, call)
+        if retriever.endpoint != parked_by:
+            self._live.transferred(call, parked_by, retriever.endpoint, "parked")
+        call.left_by = ""
+        self._live.answered(retriever)
 
     def _on_parking_ended(self, message: Message) -> None:
         channel = self._channel(message, "Parkee")
@@ -398,14 +454,14 @@ class CallModel:
         target = self._channel(message, "Target")
         if target is None or picker is None:
             return
+        self._live.merge(picker.call, target.call)
         call = target.call
         offer = call.offers.get(target.uniqueid)
-        if offer is not None and offer.open:
-            self._live.end_offer(call, offer, "answered_elsewhere")
-        queue = offer.queue if offer is not None else ""
-        agent = self._live.parties.members.get(picker.endpoint, "")
-        call.offers[target.uniqueid] = Offer(picker.endpoint, agent, queue)
-        self._live.answered(target)
+        if offer is not None and picker.uniqueid not in call.offers:
+            agent = self._live.parties.members.get(picker.endpoint, "")
+            taken = Offer(picker.endpoint, agent, offer.queue, offer.via)
+            call.offers[picker.uniqueid] = taken
+        self._live.answered(picker)
 
     def _on_digit(self, message: Message) -> None:
         channel = self._channel(message)
@@ -421,7 +477,7 @@ class CallModel:
             return
         if message.get("Application") in VOICEMAIL_APPLICATIONS:
             channel.call.voicemail = True
-        self._live.still_alive(channel.call)
+        self._live.goes_on(channel.call)
 
 
 def snapshot_of(message: Message, role: str, uniqueid: str, linkedid: str) -> ChannelSnapshot:
@@ -441,17 +497,12 @@ def snapshot_of(message: Message, role: str, uniqueid: str, linkedid: str) -> Ch
     )
 
 
-def _local_pair(name: str) -> str:
-    """Both halves of a Local channel share their name up to `;1` and `;2`."""
-    return name.rpartition(";")[0]
-
-
 EVENTS: Final = {
     "Newchannel": "channel_created",
     "Newstate": "state",
     "Rename": "rename",
     "HangupRequest": "hangup_request",
-    "SoftHangupRequest": "hangup_request",
+    "SoftHangupRequest": "soft_hangup",
     "Hangup": "hangup",
     "DialBegin": "dial_begin",
     "DialEnd": "dial_end",

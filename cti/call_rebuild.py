@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from crm_store.signals import CallQueued, Outcome
+from crm_store.signals import CallQueued
 from cti.call_state import Call, Channel
-from cti.live_calls import LiveCalls
+from cti.live_calls import CallLeave, LiveCalls
 
 Message = Mapping[str, str]
 Resolve = Callable[[Message], Channel | None]
@@ -71,7 +71,7 @@ def _see_queues(live: LiveCalls, entries: Sequence[Message]) -> None:
         entry = waiting.get(call.linkedid)
         if call.waiting and (entry is None or entry.get("Queue") != call.queue):
             talking = any(offer.answered for offer in call.offers.values())
-            live.leave_queue(call, Outcome.ANSWERED if talking else Outcome.TIMEOUT)
+            live.leave_queue(call, CallLeave.ANSWERED if talking else CallLeave.TIMEOUT)
         if entry is not None and not call.waiting:
             _join(live, call, entry)
 

@@ -107,73 +107,151 @@ class Channel:
 
 
 class Offer:
-    """An agent's phone being rung; `open` until it is answered or ended."""
+    """An agent's phone being rung, then answered; `open` until it is answered or ended.
 
-    __slots__ = ("agent", "answered", "endpoint", "open", "queue")
+    `via` is the Local channel (both halves' common name) that dialled the phone, "" for none.
+    """
 
-    def __init__(self, endpoint: str, agent: str, queue: str) -> None:
+    __slots__ = ("agent", "answered", "endpoint", "open", "queue", "via")
+
+    def __init__(self, endpoint: str, agent: str, queue: str, via: str = "") -> None:
         self.endpoint = endpoint
         self.agent = agent
         self.queue = queue
+        self.via = via
         self.open = True
         self.answered = False
 
+    def rings_with(self, other: Offer) -> bool:
+        """Whether both phones are rung for one answer: a queue's members, or a ring group."""
+        return self.queue == other.queue and bool(self.via) == bool(other.via)
+
 
 class Call:
-    """All channels with one Linkedid, and the story so far. Times as signals have them."""
+    """All channels with one Linkedid, and the story so far. Times as signals have them.
+
+    `first` is the leg that the story begins with: the caller, or for a call that Asterisk itself
+    originated the party that it rang first.
+    """
 
     def __init__(self, linkedid: str, first: Channel, callee: str, caller_name: str) -> None:
         self.linkedid = linkedid
-        self.first_uniqueid = first.uniqueid
-        self.first_endpoint = first.endpoint
-        self.first_context = first.context
-        self.originated = False
-        self.caller = first.number
-        self.caller_name = caller_name
-        self.callee = callee
-        self.started_at: float | None = None
+        self.untold = False
+        """CallStarted waits for the DialBegin that names the other party."""
         self.channels: dict[str, Channel] = {}
         self.offers: dict[str, Offer] = {}
+        """The phones that ring or talk now, by their channel's Uniqueid."""
         self.local_members: dict[str, tuple[str, str]] = {}
+        self.callee = callee
+        self.started_at: float | None = None
+        self.originated = False
+        self.first_is_phone: bool | None = None
+        """Whether the leg that Asterisk originated is an agent's phone; None for other calls."""
+        self.begin_with(first)
+        self.caller_name = caller_name
+
         self.rang: list[str] = []
         self.dialled_phone = False
         self.dialled_number = ""
-        self.queue = ""
-        self.waiting = False
-        self.joined_at: float | None = None
-        self.left_at: float | None = None
-        self.queue_exit: Outcome | None = None
-        self.abandon_seen = False
+        self.dial_status = ""
         self.answered = False
         self.answered_by = ""
         self.answered_at: float | None = None
+        self.first_leg_answered = False
         self.first_leg_answered_at: float | None = None
-        self.dial_status = ""
-        self.voicemail = False
+        self.last_talker = ""
+        self.in_conference = False
+        self.left_by = ""
+        """The phone that Asterisk took away from the caller, who goes on without it."""
         self.transferred_to = ""
         self.transfer_open = False
+
+        self.queue = ""
+        self.waiting = False
+        self.joined_at: float | None = None
+        self.joined_exten = ""
+        self.left_at: float | None = None
+        self.leave_unexplained = False
+        """Left the queue by an abandon without a hangup; what comes next says why."""
+        self.queue_exit: Outcome | None = None
+        self.abandon_seen = False
+        self.answered_queue = ""
+        """The queue that led to the first answer, and how long the caller waited there."""
+        self.answered_wait: float | None = None
+
+        self.voicemail = False
         self.parked = ""
         self.parked_by = ""
         self.keyed = ""
-        self.first_was_up = first.up
         self.first_hung_up = False
         self.cause = ""
         self.hangup_cause = ""
+
+    def begin_with(self, first: Channel) -> None:
+        """The story begins with this leg."""
+        self.first_uniqueid = first.uniqueid
+        self.first_endpoint = first.endpoint
+        self.first_context = first.context
+        self.first_was_up = first.up
+        self.caller = first.number
+        self.caller_name = ""
 
     @property
     def first(self) -> Channel | None:
         """The leg that began the call, while it lives."""
         return self.channels.get(self.first_uniqueid)
 
-    def wait_seconds(self) -> float | None:
+    @property
+    def talking(self) -> list[Offer]:
+        """The phones that talk in it now, the latest to answer last."""
+        return [offer for offer in self.offers.values() if offer.answered]
+
+    @property
+    def state(self) -> str:
+        """parked, held, answered, ringing, queued or started."""
+        if self.parked:
+            return "parked"
+        if self.talking or self.in_conference:
+            held = any(channel.held for channel in self.channels.values())
+            return "held" if held else "answered"
+        if any(offer.open for offer in self.offers.values()):
+            return "ringing"
+        return "queued" if self.waiting else "started"
+
+    def waited_in_queue(self) -> tuple[str, float | None]:
+        """The queue of the summary and the wait there: the one that led to the first answer."""
+        if self.answered_queue:
+            return self.answered_queue, self.answered_wait
         until = self.left_at if self.left_at is not None else self.answered_at
-        return _span(self.joined_at, until)
+        return self.queue, span(self.joined_at, until)
 
     def talk_seconds(self, ended_at: float | None) -> float | None:
-        return _span(self.answered_at, ended_at) if self.answered else None
+        return span(self.answered_at, ended_at) if self.answered else None
+
+    def take_story_of(self, other: Call) -> None:
+        """Tell the story of `other`, which became part of this call."""
+        for name in STORY:
+            setattr(self, name, getattr(other, name))
 
 
-def _span(start: float | None, end: float | None) -> float | None:
+STORY: Final = (
+    *("first_uniqueid", "first_endpoint", "first_context", "first_was_up", "first_hung_up"),
+    *("originated", "first_is_phone", "caller", "caller_name", "callee", "started_at"),
+    *("dialled_number", "keyed", "cause", "hangup_cause", "voicemail", "dial_status"),
+    *("answered", "answered_by", "answered_at", "first_leg_answered", "first_leg_answered_at"),
+    *("queue", "joined_at", "left_at", "queue_exit", "answered_queue", "answered_wait"),
+    *("transferred_to", "last_talker"),
+)
+"""What one call takes over from another when the other one is the customer's."""
+
+
+def local_pair(name: str) -> str:
+    """Both halves of a Local channel share their name up to `;1` and `;2`."""
+    return name.rpartition(";")[0]
+
+
+def span(start: float | None, end: float | None) -> float | None:
+    """Seconds from start to end, None where either is unknown."""
     return None if start is None or end is None else max(0.0, round(end - start, 3))
 
 
@@ -188,10 +266,14 @@ class PartyGuess:
         self.members: dict[str, str] = dict(phones)
         """Endpoints known as agents' phones, with the queue member's name where it is known."""
 
-    def learn(self, interface: str, member_name: str) -> None:
-        """Remember a queue member; its name is "" where Asterisk only repeats the interface."""
-        if interface and not interface.startswith("Local/"):
-            self.members[interface] = "" if member_name == interface else member_name
+    def learn(self, interface: str, member_name: str, state_interface: str = "") -> None:
+        """Remember a queue member; its name is "" where Asterisk only repeats the interface.
+
+        A member by a Local channel is known by the phone whose state counts for it.
+        """
+        endpoint = state_interface if interface.startswith("Local/") else interface
+        if "/" in endpoint and not endpoint.startswith("Local/"):
+            self.members[endpoint] = "" if member_name == interface else member_name
 
     def is_phone(self, endpoint: str, number: str, context: str) -> bool:
         """Whether a leg that calls in is an agent's phone."""
@@ -214,14 +296,19 @@ class PartyGuess:
         resource = endpoint.partition("/")[2]
         if endpoint in self._trunks or _has_word(resource.lower(), TRUNK_WORDS):
             return False
+        if _is_extension(resource):
+            return True
         target = dial_string.removeprefix(endpoint.partition("/")[0] + "/")
         if "@" in target or "/" in target:
             return False
-        return _is_extension(resource) or not is_network_number(number)
+        return not is_network_number(number)
 
     def direction(self, call: Call) -> Direction:
         """Where the call goes, as far as is known now."""
-        phone = self.is_phone(call.first_endpoint, call.caller, call.first_context)
+        if call.first_is_phone is None:
+            phone = self.is_phone(call.first_endpoint, call.caller, call.first_context)
+        else:
+            phone = call.first_is_phone
         if call.originated:
             inside = call.dialled_phone and not call.dialled_number
             return Direction.INTERNAL if phone and inside else Direction.OUTBOUND
@@ -230,6 +317,12 @@ class PartyGuess:
         if call.dialled_number or (is_network_number(call.callee) and not call.dialled_phone):
             return Direction.OUTBOUND
         return Direction.INTERNAL
+
+    def callee(self, call: Call) -> str:
+        """Who is called: outside, the number that was dialled there rather than an extension."""
+        if call.dialled_number and self.direction(call) is Direction.OUTBOUND:
+            return call.dialled_number
+        return call.callee
 
 
 def _has_word(text: str, words: tuple[str, ...]) -> bool:
@@ -265,7 +358,7 @@ def outcome_of(call: Call, direction: Direction, hangup_cause: str) -> Outcome:
     gave_up = Outcome.ABANDONED if direction is Direction.INBOUND else Outcome.NO_ANSWER
     if call.dial_status:
         return DIAL_OUTCOMES.get(call.dial_status, gave_up)
-    if call.first_leg_answered_at is not None:
+    if call.first_leg_answered:
         return Outcome.ANSWERED
     if hangup_cause == BUSY_CAUSE:
         return Outcome.BUSY

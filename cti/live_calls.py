@@ -7,7 +7,8 @@ words its events (call_model does) and what a signal is used for.
 
 from __future__ import annotations
 
-from typing import Any
+from enum import StrEnum
+from typing import Any, Final
 
 from crm_store.signals import (
     CallAnswered,
@@ -19,6 +20,7 @@ from crm_store.signals import (
     CallStarted,
     CallSummary,
     CallTransferred,
+    Direction,
     Outcome,
     Signal,
 )
@@ -30,10 +32,29 @@ from cti.call_state import (
     PartyGuess,
     RecentlyEnded,
     outcome_of,
+    span,
 )
 
 DECLINE_CAUSES = ("17", "21")
 """Q.850 user busy and call rejected: what a phone answers when its user presses decline."""
+
+
+class CallLeave(StrEnum):
+    """Why a caller waits no more in a queue."""
+
+    ANSWERED = "answered"
+    ABANDONED = "abandoned"
+    TIMEOUT = "timeout"
+    EXIT = "exit"
+    TRANSFERRED = "transferred"
+
+
+QUEUE_EXITS: Final = {
+    CallLeave.ABANDONED: Outcome.ABANDONED,
+    CallLeave.TIMEOUT: Outcome.TIMEOUT,
+    CallLeave.EXIT: Outcome.EXIT,
+}
+"""What leaving the queue makes of a call that nobody answers afterwards."""
 
 
 class LiveCalls:
@@ -69,17 +90,34 @@ class LiveCalls:
     def start_call(self, first: Channel, seen: ChannelSnapshot) -> Call:
         call = Call(seen.linkedid, first, seen.exten, seen.caller_name)
         call.started_at = self.at
-        call.originated = seen.down and not first.local
+        # Nobody calls in by a Local channel, or on a channel that is still down.
+        call.originated = call.untold = first.local or seen.down
         self.calls[seen.linkedid] = call
+        if not call.untold:
+            self.tell_started(call)
+        return call
+
+    def tell_started(self, call: Call) -> None:
+        call.untold = False
         self.emit(
             CallStarted,
             call,
             direction=self.parties.direction(call),
             caller=call.caller,
             caller_name=call.caller_name,
-            callee=call.callee,
+            callee=self.parties.callee(call),
         )
-        return call
+
+    def originated(self, channel: Channel, is_phone: bool, number: str) -> None:
+        """Asterisk itself rings this leg, as the first party of the call."""
+        call = channel.call
+        if channel.uniqueid != call.first_uniqueid:
+            call.begin_with(channel)
+            call.callee = ""
+        call.originated = channel.originated = True
+        call.first_is_phone = is_phone
+        if not is_phone:
+            call.dialled_number, call.caller = number, ""
 
     def move_channel(self, channel: Channel, seen: ChannelSnapshot) -> None:
         """Asterisk gave the channel another Linkedid: it belongs to another call now."""
@@ -87,6 +125,8 @@ class LiveCalls:
             return
         old = channel.call
         new = self.calls.get(seen.linkedid) or self.start_call(channel, seen)
+        if new is old:
+            return
         del old.channels[channel.uniqueid]
         new.channels[channel.uniqueid] = channel
         channel.call = new
@@ -98,13 +138,20 @@ class LiveCalls:
 
     def merge(self, old: Call, new: Call) -> None:
         """What is left of `old` can be no conversation of its own: it is part of `new`."""
+        if old is new:
+            return
+        if old.untold:
+            self.tell_started(old)
         for channel in old.channels.values():
             channel.call = new
         new.channels.update(old.channels)
         new.offers.update(old.offers)
         new.rang.extend(endpoint for endpoint in old.rang if endpoint not in new.rang)
         new.dialled_phone |= old.dialled_phone
-        if old.answered and not new.answered and not new.waiting and not new.parked:
+        inside = self.parties.direction(new) is Direction.INTERNAL
+        if inside and self.parties.direction(old) is not Direction.INTERNAL:
+            new.take_story_of(old)
+        elif old.answered and not new.answered and not new.waiting and not new.parked:
             new.answered, new.answered_by = True, old.answered_by
             new.answered_at = old.answered_at
         old.channels = {}
@@ -117,9 +164,14 @@ class LiveCalls:
 
     def drop_channel(self, channel: Channel, cause: str, cause_number: str) -> None:
         call = channel.call
-        offer = call.offers.get(channel.uniqueid)
-        if offer is not None and offer.open:
-            self.end_offer(call, offer, self.why_not_answered(channel, ""))
+        offer = call.offers.pop(channel.uniqueid, None)
+        if offer is not None:
+            if offer.open:
+                self.end_offer(call, offer, self.why_not_answered(channel, offer, ""))
+            elif offer.answered and not channel.hangup_cause and not call.first_hung_up:
+                goes_on = channel.uniqueid != call.first_uniqueid and call.first is not None
+                if goes_on and not call.talking:
+                    call.left_by = offer.endpoint
         self.leave_bridge(channel)
         self.channels.pop(channel.uniqueid, None)
         self.ended_channels.add(channel.uniqueid)
@@ -132,28 +184,29 @@ class LiveCalls:
 
     def end_call(self, call: Call, cause: str) -> None:
         if call.waiting:
-            self.leave_queue(call, Outcome.ABANDONED)
+            self.leave_queue(call, CallLeave.ABANDONED)
         del self.calls[call.linkedid]
         self.ended_calls.add(call.linkedid)
         if self.merged:
             self.merged = {old: new for old, new in self.merged.items() if new != call.linkedid}
         direction = self.parties.direction(call)
-        callee = call.callee or call.dialled_number
+        callee = self.parties.callee(call) or call.dialled_number
         self.emit(CallEnded, call, cause=call.cause or cause, caller=call.caller, callee=callee)
         outcome = outcome_of(call, direction, call.hangup_cause)
         if outcome is Outcome.ANSWERED and not call.answered:
             call.answered, call.answered_by = True, call.first_endpoint
             call.answered_at = call.first_leg_answered_at
+        queue, waited = call.waited_in_queue()
         self.emit(
             CallSummary,
             call,
             direction=direction,
             outcome=outcome,
-            queue=call.queue or None,
+            queue=queue or None,
             rang=call.rang,
             answered_by=call.answered_by or None,
             transferred_to=call.transferred_to or None,
-            wait_s=call.wait_seconds(),
+            wait_s=waited,
             talk_s=call.talk_seconds(self.at),
             keyed=call.keyed,
             caller=call.caller,
@@ -162,14 +215,15 @@ class LiveCalls:
             ended_at=self.at,
         )
 
-    def offer(self, channel: Channel, queue: str, agent: str) -> None:
+    def offer(self, channel: Channel, queue: str, agent: str, via: str = "") -> None:
         call = channel.call
         if not queue and call.waiting:
             queue = call.queue
         endpoint = channel.endpoint
         agent = agent or self.parties.members.get(endpoint, "")
-        call.offers[channel.uniqueid] = Offer(endpoint, agent, queue)
-        call.dialled_phone = True
+        call.offers[channel.uniqueid] = Offer(endpoint, agent, queue, via)
+        if channel.uniqueid != call.first_uniqueid:
+            call.dialled_phone = True
         if endpoint not in call.rang:
             call.rang.append(endpoint)
         self.emit(
@@ -179,7 +233,7 @@ class LiveCalls:
             agent=agent,
             queue=queue,
             caller=call.caller,
-            callee=call.callee,
+            callee=self.parties.callee(call),
         )
 
     def end_offer(self, call: Call, offer: Offer, cause: str) -> None:
@@ -193,7 +247,7 @@ class LiveCalls:
             cause=cause,
         )
 
-    def why_not_answered(self, channel: Channel, dial_status: str) -> str:
+    def why_not_answered(self, channel: Channel, offer: Offer, dial_status: str) -> str:
         call = channel.call
         if channel.hangup_cause in DECLINE_CAUSES or dial_status == "BUSY":
             return "declined" if channel.ringing else "busy"
@@ -201,9 +255,11 @@ class LiveCalls:
             return "declined" if channel.ringing else "unreachable"
         if dial_status == "NOANSWER":
             return "unreachable" if channel.hangup_cause else "no_answer"
-        if any(offer.answered for offer in call.offers.values()):
-            return "answered_elsewhere"
-        if call.first_hung_up or call.first is None:
+        for uniqueid, other in call.offers.items():
+            up = uniqueid in call.channels and call.channels[uniqueid].up
+            if other is not offer and (other.answered or up) and other.rings_with(offer):
+                return "answered_elsewhere"
+        if call.first_hung_up or call.first is None or dial_status == "CANCEL":
             return "caller_gone"
         return "unreachable" if channel.hangup_cause else "no_answer"
 
@@ -214,14 +270,16 @@ class LiveCalls:
         if offer is not None and offer.answered:
             return
         if offer is None:
-            offer = call.offers[channel.uniqueid] = Offer(channel.endpoint, "", "")
+            agent = self.parties.members.get(channel.endpoint, "")
+            queue = call.queue if call.waiting else ""
+            offer = call.offers[channel.uniqueid] = Offer(channel.endpoint, agent, queue)
         offer.open, offer.answered = False, True
         if channel.originated and channel.uniqueid == call.first_uniqueid:
-            call.first_leg_answered_at = self.at
-        elif not call.answered:
-            call.answered, call.answered_by, call.answered_at = True, offer.endpoint, self.at
-        if call.transfer_open:
-            call.transferred_to, call.transfer_open = offer.endpoint, False
+            call.first_leg_answered, call.first_leg_answered_at = True, self.at
+        else:
+            self._first_answer(call, offer.endpoint)
+            self._handed_to(call, offer.endpoint)
+            call.last_talker = offer.endpoint
         self.emit(
             CallAnswered,
             call,
@@ -229,30 +287,68 @@ class LiveCalls:
             agent=offer.agent,
             queue=offer.queue,
             caller=call.caller,
-            callee=call.callee,
+            callee=self.parties.callee(call),
         )
         for other in call.offers.values():
-            if other.open and other.queue == offer.queue:
+            if other.open and other.rings_with(offer):
                 self.end_offer(call, other, "answered_elsewhere")
 
-    def join_queue(self, call: Call, queue: str) -> None:
-        self.still_alive(call)
+    def met(self, call: Call, other: Channel) -> None:
+        """In a conference, where each keeps a call of their own, the call's party met another."""
+        call.in_conference = True
+        if not call.answered:
+            self._first_answer(call, other.endpoint)
+            self.emit(
+                CallAnswered,
+                call,
+                endpoint=other.endpoint,
+                agent=self.parties.members.get(other.endpoint, ""),
+                caller=call.caller,
+                callee=self.parties.callee(call),
+            )
+        self._handed_to(call, other.endpoint)
+
+    def _first_answer(self, call: Call, endpoint: str) -> None:
+        if call.answered:
+            return
+        call.answered, call.answered_by, call.answered_at = True, endpoint, self.at
+        if call.queue:
+            call.answered_queue = call.queue
+            until = self.at if call.left_at is None else call.left_at
+            call.answered_wait = span(call.joined_at, until)
+
+    def _handed_to(self, call: Call, endpoint: str) -> None:
+        """Whoever answers after a transfer, or after Asterisk took the first phone away, has it."""
+        if call.transfer_open:
+            call.transferred_to, call.transfer_open = endpoint, False
+        elif call.left_by and endpoint != call.left_by:
+            self.transferred(call, call.left_by, endpoint, "blind")
+        call.left_by = ""
+
+    def join_queue(self, call: Call, queue: str, exten: str = "") -> None:
+        self.goes_on(call)
         call.queue, call.waiting = queue, True
         call.joined_at, call.left_at = self.at, None
+        call.joined_exten = exten
         call.queue_exit, call.abandon_seen = None, False
 
-    def leave_queue(self, call: Call, why: Outcome) -> None:
-        call.waiting, call.left_at = False, self.at
-        if why is not Outcome.ANSWERED:
-            call.queue_exit = why
+    def leave_queue(self, call: Call, why: CallLeave) -> None:
+        call.waiting, call.leave_unexplained = False, False
+        if call.left_at is None:
+            call.left_at = self.at
+        call.queue_exit = QUEUE_EXITS.get(why)
         self.emit(CallLeftQueue, call, queue=call.queue, cause=str(why))
 
-    def still_alive(self, call: Call) -> None:
-        """The caller goes on after the queue raised an abandon: it was the queue's timeout."""
-        if call.queue_exit is Outcome.ABANDONED and not call.first_hung_up:
-            call.queue_exit = Outcome.TIMEOUT
+    def leave_queue_for_now(self, call: Call) -> None:
+        """Left without a hangup that was seen; the next thing that happens tells why."""
+        call.waiting, call.leave_unexplained, call.left_at = False, True, self.at
 
-    def enter_bridge(self, channel: Channel, bridge: str) -> None:
+    def goes_on(self, call: Call) -> None:
+        """The caller does something else after the queue raised an abandon: it was its timeout."""
+        if call.leave_unexplained:
+            self.leave_queue(call, CallLeave.TIMEOUT)
+
+    def enter_bridge(self, channel: Channel, bridge: str, conference: bool = False) -> None:
         """The leg hears the others in the bridge; whoever was not dialled has answered by it."""
         if channel.bridge != bridge:
             self.leave_bridge(channel)
@@ -260,30 +356,38 @@ class LiveCalls:
         members = self.bridges.setdefault(bridge, {})
         members[channel.uniqueid] = channel
         call = channel.call
-        self.still_alive(call)
+        self.goes_on(call)
         if channel.local:
             return
         offer = call.offers.get(channel.uniqueid)
         if offer is not None and not offer.answered:
             self.answered(channel)
-        elif not call.answered:
-            for other in members.values():
-                if other is not channel and not other.local:
-                    first = channel.uniqueid == call.first_uniqueid
-                    self.answered(other if first else channel)
-                    break
+            return
+        for other in members.values():
+            if other is channel or other.local:
+                continue
+            if other.call is call:
+                if not call.answered:
+                    self.answered(other if channel.uniqueid == call.first_uniqueid else channel)
+            elif conference:
+                self.met(other.call, channel)
+                self.met(call, other)
+            break
 
     def leave_bridge(self, channel: Channel) -> None:
         members = self.bridges.get(channel.bridge)
         channel.bridge = ""
+        channel.call.in_conference = False
         if members is not None:
             members.pop(channel.uniqueid, None)
             if not members:
                 self.bridges = {name: left for name, left in self.bridges.items() if left}
 
     def transferred(self, call: Call, endpoint: str, target: str, cause: str) -> None:
-        call.transferred_to = target
+        call.transferred_to, call.left_by = target, ""
         self.emit(CallTransferred, call, endpoint=endpoint, target=target, cause=cause)
 
     def emit(self, kind: type[Any], call: Call, **values: object) -> None:
+        if call.untold:
+            self.tell_started(call)
         self.signals.append(kind(pbx=self.pbx, at=self.at, call=call.linkedid, **values))
