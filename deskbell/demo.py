@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import secrets
+import shlex
 import socket
 import sys
 import time
@@ -201,12 +202,16 @@ def _describe(service: Service, folder: Path, people: tuple[Person, ...]) -> Dem
     )
 
 
-def _greet(console: Console, demo: Demo, folder: Path) -> None:
-    command = Path(sys.argv[0]).parent / "deskbell"
+def _command() -> Path:
+    """`deskbell` as one can type it here."""
+    command = Path(sys.executable).with_name("deskbell")
     if not command.exists():
-        command = Path("deskbell")
-    elif command.is_relative_to(Path.cwd()):
-        command = command.relative_to(Path.cwd())
+        return Path("deskbell")
+    return command.relative_to(Path.cwd()) if command.is_relative_to(Path.cwd()) else command
+
+
+def _greet(console: Console, demo: Demo, folder: Path) -> None:
+    command = shlex.quote(str(_command()))
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("sign in as", "password", "name", "role", "phone", "queues"):
         table.add_column(column)
