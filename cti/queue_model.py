@@ -7,7 +7,7 @@ refuses to know calls and people.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,6 +27,8 @@ TALKING: Final = frozenset({"2", "3", "8"})
 RINGING: Final = frozenset({"6", "7"})
 UNREACHABLE: Final = frozenset({"4", "5"})
 
+NO_SIGNALS: Final[Sequence[Signal]] = ()
+
 
 @dataclass(slots=True)
 class Member:
@@ -42,6 +44,24 @@ class Member:
     def available(self) -> bool:
         return not self.paused and self.status in NOT_IN_USE
 
+    @property
+    def busy(self) -> bool:
+        return not self.paused and (self.status in TALKING or self.status in RINGING)
+
+
+@dataclass(slots=True)
+class _Numbers:
+    """A queue's members by what they can do, counted as they change: queues may be large."""
+
+    available: int = 0
+    paused: int = 0
+    busy: int = 0
+
+    def count(self, member: Member, by: int) -> None:
+        self.available += by * member.available
+        self.paused += by * member.paused
+        self.busy += by * member.busy
+
 
 class QueueModel:
     """All queues of one PBX. Feed it messages in order; `rebuild` it after each connect."""
@@ -51,10 +71,13 @@ class QueueModel:
         self.members: dict[str, dict[str, Member]] = {}
         """By queue, then by interface."""
         self.waiting: dict[str, int] = {}
+        self._numbers: dict[str, _Numbers] = {}
+        self._places: dict[str, dict[tuple[str, str], Member]] = {}
+        """By agent, then by queue and interface: an agent's state asks for no walk through all."""
         self._told_agents: dict[str, AgentStateChanged] = {}
         self._told_queues: dict[str, QueueChanged] = {}
         self._at: float | None = None
-        self._handlers: dict[str, Callable[[Message], None]] = {
+        self._handlers: dict[str, Callable[[Message], Iterable[str]]] = {
             "QueueMemberAdded": self._on_member,
             "QueueMemberStatus": self._on_member,
             "QueueMemberPause": self._on_member,
@@ -66,32 +89,33 @@ class QueueModel:
             "QueueMember": self._on_member,
         }
 
-    def feed(self, message: Message) -> list[Signal]:
+    def feed(self, message: Message) -> Sequence[Signal]:
         """Take one AMI message; return what changed. Never raises on any message."""
         handler = self._handlers.get(message.get("Event", ""))
-        queue = message.get("Queue", "")
-        if handler is None or not queue:
-            return []
+        if handler is None:
+            return NO_SIGNALS
+        queue = message.get("Queue")
+        if not queue:
+            return NO_SIGNALS
         try:
             self._at = float(message.get("Timestamp", ""))
         except ValueError:
             self._at = None
-        touched = set(self._agents_of(queue)) if handler == self._on_removed else set()
-        handler(message)
-        touched.update(self._agents_of(queue, message.get("Interface") or message.get("Location")))
-        return self._news((queue,), touched)
+        return self._news((queue,), handler(message))
 
-    def rebuild(self, queue_status: Iterable[Message]) -> list[Signal]:
+    def rebuild(self, queue_status: Iterable[Message]) -> Sequence[Signal]:
         """Start over from the answer to QueueStatus; return what differs from what was told."""
         self.members.clear()
         self.waiting.clear()
+        self._numbers.clear()
+        self._places.clear()
         self._at = None
         for message in queue_status:
             handler = self._handlers.get(message.get("Event", ""))
             if handler is not None and message.get("Queue"):
                 handler(message)
         queues = {*self.members, *self.waiting, *self._told_queues}
-        return self._news(queues, {*self._told_agents, *self._all_agents()})
+        return self._news(queues, {*self._told_agents, *self._places})
 
     def state_of(self, agent: str) -> AgentStateChanged | None:
         """The agent's state as last told, None for one who never joined a queue."""
@@ -99,52 +123,65 @@ class QueueModel:
 
     def queues_of(self, agent: str) -> tuple[str, ...]:
         """The queues that the agent is signed in to, in alphabetical order."""
-        return tuple(
-            sorted(
-                queue
-                for queue, members in self.members.items()
-                if any(member.agent == agent for member in members.values())
-            )
-        )
+        return tuple(sorted({queue for queue, _ in self._places.get(agent, ())}))
 
-    def _on_member(self, message: Message) -> None:
+    def _on_member(self, message: Message) -> Iterable[str]:
+        """Each handler returns the agents whose state may be another now."""
         endpoint = message.get("Interface") or message.get("Location") or ""
         if not endpoint:
-            return
+            return ()
+        queue = message["Queue"]
         agent = message.get("MemberName") or message.get("Name") or endpoint
-        members = self.members.setdefault(message["Queue"], {})
-        member = members.setdefault(endpoint, Member(agent, endpoint))
-        member.agent = agent
+        members = self.members.setdefault(queue, {})
+        numbers = self._numbers.setdefault(queue, _Numbers())
+        member = members.get(endpoint)
+        if member is None:
+            member = members[endpoint] = Member(agent, endpoint)
+            self._places.setdefault(agent, {})[queue, endpoint] = member
+        else:
+            numbers.count(member, -1)
+        before = member.agent
+        if before != agent:
+            self._leave_place(before, queue, endpoint)
+            self._places.setdefault(agent, {})[queue, endpoint] = member
+            member.agent = agent
         member.status = message.get("Status", member.status)
         if "Paused" in message:
             member.paused = message["Paused"] == "1"
             reason = message.get("PausedReason", message.get("Reason", ""))
             member.reason = reason if member.paused else ""
+        numbers.count(member, 1)
+        return (agent,) if before == agent else (before, agent)
 
-    def _on_removed(self, message: Message) -> None:
+    def _on_removed(self, message: Message) -> Iterable[str]:
         endpoint = message.get("Interface") or message.get("Location") or ""
-        self.members.get(message["Queue"], {}).pop(endpoint, None)
+        queue = message["Queue"]
+        member = self.members.get(queue, {}).pop(endpoint, None)
+        if member is None:
+            return ()
+        self._numbers[queue].count(member, -1)
+        self._leave_place(member.agent, queue, endpoint)
+        return (member.agent,)
 
-    def _on_callers(self, message: Message) -> None:
+    def _leave_place(self, agent: str, queue: str, endpoint: str) -> None:
+        places = self._places.get(agent, {})
+        places.pop((queue, endpoint), None)
+        if not places:
+            self._places.pop(agent, None)
+
+    def _on_callers(self, message: Message) -> Iterable[str]:
         count = message.get("Count", "")
         if count.isdecimal():
             self.waiting[message["Queue"]] = int(count)
+        return ()
 
-    def _on_params(self, message: Message) -> None:
+    def _on_params(self, message: Message) -> Iterable[str]:
         self.members.setdefault(message["Queue"], {})
         calls = message.get("Calls", "")
         self.waiting[message["Queue"]] = int(calls) if calls.isdecimal() else 0
+        return ()
 
-    def _agents_of(self, queue: str, endpoint: str | None = None) -> list[str]:
-        members = self.members.get(queue, {})
-        if endpoint is None:
-            return [member.agent for member in members.values()]
-        return [members[endpoint].agent] if endpoint in members else []
-
-    def _all_agents(self) -> set[str]:
-        return {member.agent for members in self.members.values() for member in members.values()}
-
-    def _news(self, queues: Iterable[str], agents: Iterable[str]) -> list[Signal]:
+    def _news(self, queues: Iterable[str], agents: Iterable[str]) -> Sequence[Signal]:
         news: list[Signal] = []
         for agent in agents:
             state = self._agent_now(agent)
@@ -161,15 +198,10 @@ class QueueModel:
         return news
 
     def _agent_now(self, agent: str) -> AgentStateChanged:
-        places = [
-            (queue, member)
-            for queue, members in self.members.items()
-            for member in members.values()
-            if member.agent == agent
-        ]
+        places = self._places.get(agent, {})
         told = self._told_agents.get(agent)
-        endpoint = places[0][1].endpoint if places else (told.endpoint if told else "")
-        state, reason = _state([member for _, member in places])
+        endpoint = next((endpoint for _, endpoint in places), told.endpoint if told else "")
+        state, reason = _state(places.values())
         return AgentStateChanged(
             pbx=self.pbx,
             at=self._at,
@@ -177,25 +209,23 @@ class QueueModel:
             endpoint=endpoint,
             state=state,
             reason=reason,
-            queues=tuple(sorted(queue for queue, _ in places)),
+            queues=self.queues_of(agent),
         )
 
     def _queue_now(self, queue: str) -> QueueChanged:
-        members = self.members.get(queue, {}).values()
+        numbers = self._numbers.get(queue) or _Numbers()
         return QueueChanged(
             pbx=self.pbx,
             at=self._at,
             queue=queue,
             waiting=self.waiting.get(queue, 0),
-            available=sum(member.available for member in members),
-            paused=sum(member.paused for member in members),
-            busy=sum(
-                not member.paused and member.status in TALKING | RINGING for member in members
-            ),
+            available=numbers.available,
+            paused=numbers.paused,
+            busy=numbers.busy,
         )
 
 
-def _state(places: list[Member]) -> tuple[AgentState, str]:
+def _state(places: Collection[Member]) -> tuple[AgentState, str]:
     """One state from an agent's places in all queues: a phone has one device state."""
     if not places:
         return AgentState.OFFLINE, ""
