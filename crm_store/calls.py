@@ -12,18 +12,31 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, and_, case, cast, delete, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Text,
+    bindparam,
+    case,
+    cast,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_store.database import Database, Transaction
 from crm_store.facts import Fact, InteractionClosed, InteractionOpened
 from crm_store.models import Call, CallState, Channel, Interaction
 from crm_store.signals import CallSummary, Direction, Outcome
 
-# Rows in one statement: PostgreSQL and SQLite both bound a statement's parameters to 32 thousand.
-_ROWS_AT_ONCE = 500
+CallKey = tuple[str, str]  # pbx, linkedid
+
+# Rows in one statement: few enough that preparing them does not hold up a pop.
+_ROWS_AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +66,10 @@ class CallRecord:
     customer_id: int | None = None
     number: str | None = None
     keyed: Sequence[str] = ()
+
+    @property
+    def key(self) -> CallKey:
+        return self.pbx, self.linkedid
 
     @classmethod
     def ended(
@@ -95,9 +112,6 @@ class RecordedCall:
     interaction_id: int | None
 
 
-CallKey = tuple[str, str]  # pbx, linkedid
-
-
 async def record_calls(
     transaction: Transaction, records: Iterable[CallRecord]
 ) -> dict[CallKey, RecordedCall]:
@@ -108,8 +122,8 @@ async def record_calls(
     """
     latest: dict[CallKey, CallRecord] = {}
     for record in records:
-        key = (record.pbx, record.linkedid)
-        latest[key] = _joined(latest[key], record) if key in latest else record
+        before = latest.get(record.key)
+        latest[record.key] = record if before is None else _joined(before, record)
     # One order for all writers: two of them cannot wait for each other.
     ordered = [latest[key] for key in sorted(latest)]
     recorded: dict[CallKey, RecordedCall] = {}
@@ -225,131 +239,151 @@ def _joined(old: CallRecord, new: CallRecord) -> CallRecord:
 async def _record_some(
     transaction: Transaction, records: list[CallRecord]
 ) -> dict[CallKey, RecordedCall]:
-    await _write_rows(transaction.session, records)
-    rows = await _rows_of(transaction.session, records)
-    outside = [
-        # A call that has ended learns nothing from a record of when it lived.
-        (
-            call_id,
-            record
-            if record.state is state
-            else replace(record, agent=None, queue=None, customer_id=None, keyed=()),
-        )
-        for record in records
-        for call_id, state in [rows[record.pbx, record.linkedid]]
-        if record.direction is not Direction.INTERNAL
-    ]
-    interactions = await _write_interactions(transaction, outside) if outside else {}
-    return {
-        key: RecordedCall(call_id, interactions.get(call_id)) for key, (call_id, _) in rows.items()
-    }
-
-
-async def _write_rows(session: AsyncSession, records: list[CallRecord]) -> None:
     now = datetime.now(UTC)
-    new = _insert(session)(Call)
-    statement = new.values([_row(record, now) for record in records])
-    said = statement.excluded
-    keeps = ("outcome", "queue", "agent", "answered_by", "transferred_to", "wait_s", "talk_s",
-             "ended_at", "customer_id")  # fmt: skip
-    await session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["pbx", "linkedid"],
-            set_={
-                "state": said.state,
-                "direction": said.direction,
-                "caller": said.caller,
-                "callee": said.callee,
-                "rang": case((cast(said.rang, Text) == "[]", Call.rang), else_=said.rang),
-                **{name: func.coalesce(said[name], getattr(Call, name)) for name in keeps},
-            },
-            where=or_(Call.state == CallState.LIVE, said.state == CallState.ENDED),
-        )
+    connection = await transaction.session.connection()
+    await connection.execute(
+        _WRITE_CALL[connection.dialect.name], [_row(record, now) for record in records]
     )
+    known = await _known(connection, records)
+    missing = [
+        _interaction(known[record.key].call_id, record, now)
+        for record in records
+        if record.direction is not Direction.INTERNAL and known[record.key].id is None
+    ]
+    if missing:
+        await connection.execute(_OPEN_INTERACTION[connection.dialect.name], missing)
+        opened = [(key, row) for key, row in known.items() if row.id is None]
+        known = await _known(connection, records)
+        await transaction.emit(*(_opened(known[key]) for key, _ in opened if known[key].id))
+    await _tell_interactions(transaction, connection, records, known, now)
+    return {key: RecordedCall(row.call_id, row.id) for key, row in known.items()}
 
 
-async def _rows_of(
-    session: AsyncSession, records: list[CallRecord]
-) -> dict[CallKey, tuple[int, CallState]]:
+async def _known(connection: AsyncConnection, records: list[CallRecord]) -> dict[CallKey, Any]:
+    """Each call's id and state, and its interaction if there is one (else its `id` is None)."""
     by_pbx: dict[str, list[str]] = {}
     for record in records:
         by_pbx.setdefault(record.pbx, []).append(record.linkedid)
-    named = (
-        and_(Call.pbx == pbx, Call.linkedid.in_(linkedids)) for pbx, linkedids in by_pbx.items()
-    )
-    query = select(Call.pbx, Call.linkedid, Call.id, Call.state).where(or_(*named))
-    return {(row.pbx, row.linkedid): (row.id, row.state) for row in await session.execute(query)}
+    found: dict[CallKey, Any] = {}
+    for pbx, linkedids in by_pbx.items():
+        rows = await connection.execute(_FIND, {"pbx": pbx, "linkedids": linkedids})
+        found |= {(pbx, row.linkedid): row for row in rows}
+    return found
 
 
-async def _write_interactions(
-    transaction: Transaction, calls: list[tuple[int, CallRecord]]
-) -> dict[int, int]:
-    """Open the interactions that are missing, tell the others what is new; their ids by call."""
-    session = transaction.session
-    now = datetime.now(UTC)
-    written = (
-        _insert(session)(Interaction)
-        .values([_interaction(call_id, record, now) for call_id, record in calls])
-        .on_conflict_do_nothing(index_elements=["call_id"])
-        .returning(Interaction.id, Interaction.call_id)
-    )
-    opened = {row.call_id: row.id for row in await session.execute(written)}
-    facts: list[Fact] = [
-        InteractionOpened(
-            interaction_id=opened[call_id],
-            customer_id=record.customer_id,
-            channel=Channel.PHONE.value,
-            direction=record.direction.value,
-        )
-        for call_id, record in calls
-        if call_id in opened
-    ]
-    await transaction.emit(*facts)
-    rows = await session.execute(
-        select(
-            Interaction.id,
-            Interaction.call_id,
-            Interaction.agent,
-            Interaction.queue,
-            Interaction.customer_id,
-            Interaction.keyed,
-            Interaction.closed_at,
-        ).where(Interaction.call_id.in_([call_id for call_id, _ in calls]))
-    )
-    known = {row.call_id: row for row in rows}
-    for call_id, record in calls:
-        row = known[call_id]
-        if news := _news(row, record):
-            await session.execute(
-                update(Interaction)
-                .where(Interaction.id == row.id)
-                .values(**news)
-                .execution_options(synchronize_session=False)
+async def _tell_interactions(
+    transaction: Transaction,
+    connection: AsyncConnection,
+    records: list[CallRecord],
+    known: dict[CallKey, Any],
+    now: datetime,
+) -> None:
+    """What the calls know goes into their interactions; those that nobody answered are closed.
+
+    A call that has ended learns nothing from a record of when it lived, and a closed interaction
+    only has its gaps filled: its agent's wrap-up has had the last word.
+    """
+    told: list[dict[str, Any]] = []
+    closed: list[Fact] = []
+    for record in records:
+        row = known[record.key]
+        if row.id is None or record.state is not row.state:
+            continue
+        was = {name: getattr(row, name) for name in ("agent", "queue", "customer_id", "keyed")}
+        said = {name: getattr(record, name) or was[name] for name in was}
+        said["keyed"] = list(said["keyed"])
+        closed_at = row.closed_at
+        if closed_at is not None:
+            said = {name: was[name] or value for name, value in said.items()}
+        elif record.state is CallState.ENDED and not said["agent"]:
+            closed_at = record.ended_at or now
+            closed.append(
+                InteractionClosed(
+                    interaction_id=row.id,
+                    customer_id=said["customer_id"],
+                    disposition=row.disposition,
+                )
             )
-        answered = record.agent or row.agent
-        if record.state is CallState.ENDED and not answered and row.closed_at is None:
-            await _close_interactions(
-                transaction, [Interaction.id == row.id], record.ended_at or now
-            )
-    return {call_id: row.id for call_id, row in known.items()}
+        if said != was or closed_at != row.closed_at:
+            values = {f"new_{name}": value for name, value in said.items()}
+            told.append(values | {"row_id": row.id, "new_closed_at": closed_at})
+    if told:
+        await connection.execute(_TELL, told)
+    await transaction.emit(*closed)
 
 
-def _news(row: Any, record: CallRecord) -> dict[str, Any]:
-    """What the call knows and its interaction does not. A closed one only has its gaps filled:
-    its agent's wrap-up has had the last word."""
-    said = {
-        "agent": record.agent,
-        "queue": record.queue,
-        "customer_id": record.customer_id,
-        "keyed": list(record.keyed),
-    }
-    return {
-        name: value
-        for name, value in said.items()
-        if value
-        and value != getattr(row, name)
-        and not (row.closed_at is not None and getattr(row, name))
-    }
+def _opened(row: Any) -> InteractionOpened:
+    return InteractionOpened(
+        interaction_id=row.id,
+        customer_id=row.customer_id,
+        channel=Channel.PHONE.value,
+        direction=row.direction.value,
+    )
+
+
+def _write_call(insert: Any) -> Any:
+    """The rule of the calls' table, for `insert` of one dialect or the other."""
+    statement = insert(_calls)
+    said = statement.excluded
+    keeps = (
+        "outcome", "queue", "agent", "answered_by", "transferred_to", "wait_s", "talk_s",
+        "ended_at", "customer_id",
+    )  # fmt: skip
+    return statement.on_conflict_do_update(
+        index_elements=["pbx", "linkedid"],
+        set_={
+            "state": said.state,
+            "direction": said.direction,
+            "caller": said.caller,
+            "callee": said.callee,
+            "rang": case((cast(said.rang, Text) == "[]", _calls.c.rang), else_=said.rang),
+            **{name: func.coalesce(said[name], _calls.c[name]) for name in keeps},
+        },
+        where=or_(_calls.c.state == CallState.LIVE, said.state == CallState.ENDED),
+    )
+
+
+# Made once: at a hundred calls a second, putting a statement together costs more than running it.
+_calls: Any = Call.__table__
+_interactions: Any = Interaction.__table__
+_WRITE_CALL = {
+    "sqlite": _write_call(sqlite_insert),
+    "postgresql": _write_call(postgresql_insert),
+}
+_OPEN_INTERACTION = {
+    name: insert(_interactions).on_conflict_do_nothing(index_elements=["call_id"])
+    for name, insert in (("sqlite", sqlite_insert), ("postgresql", postgresql_insert))
+}
+_FIND = (
+    select(
+        _calls.c.linkedid,
+        _calls.c.id.label("call_id"),
+        _calls.c.state,
+        _interactions.c.id,
+        _interactions.c.direction,
+        _interactions.c.customer_id,
+        _interactions.c.agent,
+        _interactions.c.queue,
+        _interactions.c.keyed,
+        _interactions.c.disposition,
+        _interactions.c.closed_at,
+    )
+    .outerjoin(_interactions, _interactions.c.call_id == _calls.c.id)
+    .where(
+        _calls.c.pbx == bindparam("pbx"),
+        _calls.c.linkedid.in_(bindparam("linkedids", expanding=True)),
+    )
+)
+_TELL = (
+    update(_interactions)
+    .where(_interactions.c.id == bindparam("row_id"))
+    .values(
+        {
+            name: bindparam(f"new_{name}")
+            for name in ("agent", "queue", "customer_id", "keyed", "closed_at")
+        }
+    )
+)
 
 
 async def _close_interactions(
@@ -408,11 +442,6 @@ def _moment(seconds: float | None) -> datetime | None:
         return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
     except (OverflowError, ValueError, OSError):
         return None
-
-
-def _insert(session: AsyncSession) -> Any:
-    is_sqlite = session.get_bind().dialect.name == "sqlite"
-    return sqlite_insert if is_sqlite else postgresql_insert
 
 
 def _chunks(ids: list[int]) -> Iterable[list[int]]:

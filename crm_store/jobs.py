@@ -91,19 +91,26 @@ async def write_facts(
 ) -> bool:
     """Write the facts and a job per subscriber of each. True if a worker has something to do."""
     now = datetime.now(UTC)
+    connection = await session.connection()
     rows = [{"kind": type(fact).__name__, "data": fact.as_data(), "at": now} for fact in facts]
-    fact_ids = await session.scalars(
-        insert(FactRow).returning(FactRow.id, sort_by_parameter_order=True), rows
-    )
+    if not any(subscribers.of(fact) for fact in facts):
+        await connection.execute(_WRITE_FACT, rows)
+        return False
+    fact_ids = await connection.scalars(_WRITE_FACT_AND_TELL, rows)
     jobs = [
         _row(subscriber.name, f"{subscriber.name}:{fact_id}", fact.as_data())
         | {"kind": type(fact).__name__, "max_attempts": subscriber.max_attempts}
         for fact, fact_id in zip(facts, fact_ids.all(), strict=True)
         for subscriber in subscribers.of(fact)
     ]
-    if jobs:
-        await session.execute(insert(JobRow), jobs)
-    return bool(jobs)
+    await connection.execute(_WRITE_JOB, jobs)
+    return True
+
+
+_facts: Any = FactRow.__table__
+_WRITE_FACT = insert(_facts)
+_WRITE_FACT_AND_TELL = insert(_facts).returning(_facts.c.id, sort_by_parameter_order=True)
+_WRITE_JOB = insert(JobRow.__table__)  # type: ignore[arg-type]
 
 
 async def schedule(
