@@ -24,7 +24,7 @@ test: ## Set up, lint and run every test on the real parts
 check: ## Format, lint, strict types, import layers, unit tests: under a minute
 	@$(PYTHON) bootstrap.py check
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest -m unit $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m unit -n $(WORKERS) $(PYTEST_ARGS)
 
 lint:
 	$(BIN)/ruff format --check .

@@ -1,5 +1,21 @@
-"""The command line as a fixture for all tests of this room."""
+"""The command line, and one running demo, for all tests of this room."""
 
-from tests.deskbell.command import deskbell
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.deskbell.command import deskbell, lines_until, started
 
 __all__ = ["deskbell"]
+
+
+@pytest.fixture(scope="session")
+def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of a demo that runs. Tests that use it are of the xdist group "demo"."""
+    place = tmp_path_factory.mktemp("demo with a space")
+    with started("demo", "--folder", place, DESKBELL_DESK_PORT="0") as process:
+        lines_until(process, "Deskbell runs: ")
+        yield place

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -18,32 +17,23 @@ from deskbell.running_demo import Demo
 from tests.deskbell.command import CommandLine, lines_until, started
 from tests.deskbell.desk_http import serve_queues
 
-# One demo serves the whole module; it is enough that one worker starts it.
+# One demo serves them all; it is enough that one worker starts it.
 pytestmark = [pytest.mark.asterisk, pytest.mark.xdist_group("demo")]
 
 UP = "Deskbell runs: "
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The folder of a demo that runs."""
-    place = tmp_path_factory.mktemp("demo with a space")
-    with started("demo", "--folder", place, DESKBELL_DESK_PORT="0") as process:
-        lines_until(process, UP)
-        yield place
-
-
 @pytest.fixture
-def demo(folder: Path) -> Demo:
-    return running_demo.running(folder)
+def demo(demo_folder: Path) -> Demo:
+    return running_demo.running(demo_folder)
 
 
 def test_passwords_stand_in_a_file_of_mode_0600_and_nowhere_in_the_log(
-    folder: Path, demo: Demo
+    demo_folder: Path, demo: Demo
 ) -> None:
-    assert (folder / "demo.json").stat().st_mode & 0o777 == 0o600
-    assert folder.stat().st_mode & 0o077 == 0
-    log = (folder / "deskbell.log").read_text()
+    assert (demo_folder / "demo.json").stat().st_mode & 0o777 == 0o600
+    assert demo_folder.stat().st_mode & 0o077 == 0
+    log = (demo_folder / "deskbell.log").read_text()
     for person in demo.people:
         assert len(person.password) >= 10
         assert person.password not in log
@@ -51,8 +41,8 @@ def test_passwords_stand_in_a_file_of_mode_0600_and_nowhere_in_the_log(
             assert person.phone_secret not in log
 
 
-def test_the_doctor_finds_nothing_wrong(folder: Path, deskbell: CommandLine) -> None:
-    assert deskbell("doctor", "--folder", folder, "--json") == 0, deskbell.output
+def test_the_doctor_finds_nothing_wrong(demo_folder: Path, deskbell: CommandLine) -> None:
+    assert deskbell("doctor", "--folder", demo_folder, "--json") == 0, deskbell.output
     findings = json.loads(deskbell.output)
     assert {finding["state"] for finding in findings} <= {"ok", "warn"}
     topics = {finding["topic"] for finding in findings if finding["state"] == "ok"}
@@ -69,26 +59,26 @@ def test_the_doctor_finds_nothing_wrong(folder: Path, deskbell: CommandLine) -> 
     }
 
 
-def test_watch_shows_what_is_now(folder: Path, deskbell: CommandLine) -> None:
-    assert deskbell("watch", "--folder", folder, "--once", "--json") == 0
+def test_watch_shows_what_is_now(demo_folder: Path, deskbell: CommandLine) -> None:
+    assert deskbell("watch", "--folder", demo_folder, "--once", "--json") == 0
     frames = [json.loads(line) for line in deskbell.output.splitlines()]
     snapshots = {frame["topic"]: frame["snapshot"] for frame in frames}
     assert set(snapshots) == {"calls", "queues", "agents"}
     assert {"sales", "service"} <= set(snapshots["queues"])
     assert snapshots["agents"]["lin"]["state"] == "offline"
-    assert deskbell("watch", "--folder", folder, "--once") == 0
+    assert deskbell("watch", "--folder", demo_folder, "--once") == 0
     assert "connected" in deskbell.output
     assert "sales" in deskbell.output
 
 
-def test_a_call_reaches_the_agent_who_serves_the_queue(folder: Path, demo: Demo) -> None:
+def test_a_call_reaches_the_agent_who_serves_the_queue(demo_folder: Path, demo: Demo) -> None:
     serve_queues(demo, "james", ["sales"])
-    with started("phone", "james", "--answer-after", "0.3", "--folder", folder) as phone:
+    with started("phone", "james", "--answer-after", "0.3", "--folder", demo_folder) as phone:
         lines_until(phone, "is registered")
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "deskbell", "call", "--from", "+8613800138000"),
-                *("--to", "600", "--hold", "2", "--json", "--folder", str(folder)),
+                *("--to", "600", "--hold", "2", "--json", "--folder", str(demo_folder)),
             ],
             capture_output=True,
             text=True,
@@ -106,7 +96,7 @@ def test_a_call_reaches_the_agent_who_serves_the_queue(folder: Path, demo: Demo)
         assert phone.wait() == 130
 
 
-def test_keys_choose_a_queue_in_the_menu(folder: Path, deskbell: CommandLine) -> None:
+def test_keys_choose_a_queue_in_the_menu(demo_folder: Path, deskbell: CommandLine) -> None:
     words: list[str | Path] = [
         "--to",
         "610",
@@ -116,7 +106,7 @@ def test_keys_choose_a_queue_in_the_menu(folder: Path, deskbell: CommandLine) ->
         "2",
         "--json",
         "--folder",
-        folder,
+        demo_folder,
     ]
     assert deskbell("call", *words) == 0, deskbell.errors
     assert json.loads(deskbell.output)["desk"]["queue"] == "service"
@@ -131,32 +121,32 @@ def test_keys_choose_a_queue_in_the_menu(folder: Path, deskbell: CommandLine) ->
     ],
 )
 def test_a_call_that_cannot_be_is_told_in_a_line(
-    folder: Path, deskbell: CommandLine, words: list[str], code: int, said: str
+    demo_folder: Path, deskbell: CommandLine, words: list[str], code: int, said: str
 ) -> None:
-    assert deskbell("call", *words, "--folder", folder) == code
+    assert deskbell("call", *words, "--folder", demo_folder) == code
     assert deskbell.errors == f"deskbell: {said}\n"
 
 
-def test_an_unknown_agent_has_no_phone(folder: Path, deskbell: CommandLine) -> None:
-    assert deskbell("phone", "nobody", "--folder", folder) == 1
+def test_an_unknown_agent_has_no_phone(demo_folder: Path, deskbell: CommandLine) -> None:
+    assert deskbell("phone", "nobody", "--folder", demo_folder) == 1
     assert "the demo has no 'nobody'; there are" in deskbell.errors
 
 
 def test_a_second_demo_in_the_same_folder_is_refused(
-    folder: Path, demo: Demo, deskbell: CommandLine
+    demo_folder: Path, demo: Demo, deskbell: CommandLine
 ) -> None:
-    assert deskbell("demo", "--folder", folder) == 1
+    assert deskbell("demo", "--folder", demo_folder) == 1
     assert f"is running already at {demo.url} (process {demo.pid})" in deskbell.errors
 
 
 def test_ami_that_refuses_or_is_not_there_is_explained(
-    folder: Path, demo: Demo, deskbell: CommandLine, tmp_path: Path
+    demo_folder: Path, demo: Demo, deskbell: CommandLine, tmp_path: Path
 ) -> None:
-    manager = (folder / "pbx/etc/manager.conf").read_text()
+    manager = (demo_folder / "pbx/etc/manager.conf").read_text()
     port = next(line.split()[-1] for line in manager.splitlines() if line.startswith("port"))
     file = tmp_path / "external.toml"
     file.write_text(
-        f'[store]\nurl = "sqlite:///{folder}/deskbell.db"\n[pbx]\nmode = "external"\n'
+        f'[store]\nurl = "sqlite:///{demo_folder}/deskbell.db"\n[pbx]\nmode = "external"\n'
         f'ami_port = {port}\nami_user = "deskbell"\nami_secret = "wrong-secret"\n'
     )
     assert deskbell("doctor", "--config", file, "--json") == 1
