@@ -17,7 +17,9 @@ from crm_store.signals import ScreenPop, Signal
 
 log = logging.getLogger(__name__)
 
-BATCH = 500
+BATCH = 50
+"""Entries in one transaction: preparing a long batch would keep the event loop from a pop."""
+
 WAITING_LIMIT = 100_000
 """Views that may wait for the database; about a quarter of an hour at 100 calls a second."""
 
@@ -64,14 +66,6 @@ class PopAudit:
         while self._unwritten:
             batch = list(self._unwritten)[:BATCH]
             async with self._database.transaction() as transaction:
-                for shown in dict.fromkeys(batch):
-                    await audit.record(
-                        transaction,
-                        actor=shown.agent,
-                        action="saw",
-                        subject_kind="customer",
-                        subject_id=shown.customer_id,
-                        reason=shown.call,
-                    )
+                await audit.record_views(transaction, dict.fromkeys(batch))
             for _ in batch:
                 self._unwritten.popleft()

@@ -1,0 +1,148 @@
+"""Every page in every language, both themes, wide and narrow: axe, overflow, and pictures.
+
+With DESKBELL_SCREENSHOTS set to a folder, a picture of each is written there to be looked at.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
+from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po
+from playwright.async_api import Page, expect
+
+from agent_desk.languages import DOMAIN, LOCALE_FOLDER, NAMES
+from agent_desk.rendering import HERE
+from tests.agent_desk.browser_fixtures import NARROW, WIDE, Chromium, chrome
+from tests.agent_desk.conftest import RunningDesk
+from tests.agent_desk.signal_stories import pop
+from tests.agent_desk.test_browser import answer, card_of, end, ring
+
+__all__ = ["chrome"]
+
+pytestmark = pytest.mark.browser
+
+SIZES = {"wide": WIDE, "narrow": NARROW}
+
+
+async def find_faults(page: Page, name: str) -> None:
+    """Axe finds no serious fault, and did look."""
+    found = await Axe().run(page)
+    assert len(found.response["passes"]) > 5
+    faults = [
+        f"{fault['impact']}: {fault['id']}: {fault['nodes'][0]['html'][:200]}"
+        for fault in found.response["violations"]
+        if fault["impact"] in ("serious", "critical")
+    ]
+    assert faults == [], name
+
+
+async def look(page: Page, name: str) -> None:
+    """Nothing is wider than the window; a picture if one is wanted."""
+    wide, window = await page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert wide <= window, f"{name} is wider than its window"
+    if folder := os.environ.get("DESKBELL_SCREENSHOTS"):
+        await page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("language", NAMES)
+async def test_every_page_is_sound(
+    chrome: Chromium, desk: RunningDesk, language: str, theme: str
+) -> None:
+    wang = desk.customers["wang"]
+    desk_page = await chrome.window("lin", language=language, theme=theme)
+    supervisor = await chrome.window("sara", language=language, theme=theme)
+    stranger = await chrome.window(language=language, theme=theme)
+
+    async def both_sizes(page: Page, name: str) -> None:
+        for size, dimensions in SIZES.items():
+            await page.set_viewport_size(dimensions)  # type: ignore[arg-type]
+            await look(page, f"{name}-{language}-{theme}-{size}")
+            # Each language and page is checked at one size in light and at the other in dark.
+            if (size == "wide") == (theme == "light"):
+                await find_faults(page, name)
+
+    await stranger.goto("/sign-in")
+    await both_sizes(stranger, "sign-in")
+    for name, path in (
+        ("customers", "/customers"),
+        ("found", "/customers?find=garc"),
+        ("customer", f"/customers/{wang}"),
+        ("form", f"/customers/{wang}/edit"),
+        ("nothing", "/nowhere"),
+    ):
+        await supervisor.goto(path)
+        await both_sizes(supervisor, name)
+
+    await desk_page.goto("/desk")
+    await expect(desk_page.locator(".queue-line")).to_have_count(2)
+    await both_sizes(desk_page, "idle")
+    await desk_page.locator("[data-state-switch]").click()
+    await both_sizes(desk_page, "state")
+    await desk_page.keyboard.press("Escape")
+    await desk_page.locator(".account summary").click()
+    await both_sizes(desk_page, "account")
+    await desk_page.keyboard.press("Escape")
+
+    steps: tuple[tuple[str, Callable[[], Awaitable[Any]], str], ...] = (
+        ("offer", lambda: _ring(desk, "wang"), ".customer-card"),
+        ("choice", lambda: _pop(desk, "garcia", "garcia_son"), ".choice"),
+        ("new", lambda: _pop(desk), ".new-customer"),
+        ("talking", lambda: _answer(desk), ".disposition"),
+        ("over", lambda: _end(desk), "[data-finish]:enabled"),
+    )
+    for name, step, sign in steps:
+        await step()
+        await expect(desk_page.locator(sign).first).to_be_visible()
+        await both_sizes(desk_page, name)
+        if name == "talking":
+            await supervisor.goto("/floor")
+            await expect(supervisor.locator("[data-calls] tr")).to_have_count(1)
+            await both_sizes(supervisor, "floor")
+    chrome.problems.clear()  # Chromium itself says that /nowhere was 404.
+
+
+async def _ring(desk: RunningDesk, who: str) -> None:
+    await ring(desk, await card_of(desk, who))
+
+
+async def _pop(desk: RunningDesk, *who: str) -> None:
+    matches = tuple([await card_of(desk, name) for name in who])
+    desk.bus.publish(pop(matches=matches, number="+34912345678", caller="0034912345678"))
+
+
+async def _answer(desk: RunningDesk) -> None:
+    await _ring(desk, "wang")
+    answer(desk)
+
+
+async def _end(desk: RunningDesk) -> None:
+    end(desk)
+
+
+@pytest.mark.parametrize("code", [code for code in NAMES if code != "en"])
+def test_every_text_is_translated(code: str) -> None:
+    with (LOCALE_FOLDER / code / "LC_MESSAGES" / f"{DOMAIN}.po").open("rb") as lines:
+        catalogue = read_po(lines, locale=code)
+    used = {
+        text if isinstance(text, str) else text[0]
+        for *_, text, _, _ in extract_from_dir(
+            str(HERE),
+            method_map=[("**.py", "python"), ("templates/**.html", "jinja2")],
+            keywords={"_": None, "count": (1, 2)},
+        )
+    }
+    known = {message.id if isinstance(message.id, str) else message.id[0] for message in catalogue}
+    assert used == known - {""}
+    for message in catalogue:
+        said = message.string or ""
+        forms = [said] if isinstance(said, str) else list(said)
+        assert all(forms), message.id
+        assert not list(message.check(catalogue)), message.id
