@@ -18,6 +18,11 @@ from crm_store.database import Database, Transaction
 from crm_store.models import Agent, AgentQueue, AgentStateEntry, DeskSession, Role
 from crm_store.signals import AgentState
 
+StateChange = tuple[str, AgentState, str, tuple[str, ...], datetime]
+"""Whose state became what, for which reason, in which queues, and when."""
+
+_LOG_STATE = insert(AgentStateEntry.__table__)  # type: ignore[arg-type]
+
 
 @dataclass(frozen=True, slots=True)
 class AgentRecord:
@@ -195,14 +200,20 @@ async def log_state(
     at: datetime | None = None,
 ) -> None:
     """Add a change of state to the agent's log."""
-    await transaction.session.execute(
-        insert(AgentStateEntry).values(
-            agent=agent,
-            state=state.value,
-            reason=reason,
-            queues=list(queues),
-            at=at or datetime.now(UTC),
-        )
+    await log_states(transaction, [(agent, state, reason, tuple(queues), at or datetime.now(UTC))])
+
+
+async def log_states(transaction: Transaction, changes: Sequence[StateChange]) -> None:
+    """Add changes of state to their agents' logs, in this order."""
+    if not changes:
+        return
+    connection = await transaction.session.connection()
+    await connection.execute(
+        _LOG_STATE,
+        [
+            {"agent": agent, "state": state.value, "reason": reason, "queues": queues, "at": at}
+            for agent, state, reason, queues, at in changes
+        ],
     )
 
 

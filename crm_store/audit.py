@@ -6,8 +6,9 @@ never their values, so that erasing a person leaves the audit whole.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import insert, select
 
@@ -16,6 +17,8 @@ from crm_store.models import AuditEntry
 
 # Who acts where no person does: imports, the calls' own writing, jobs.
 SYSTEM = "system"
+
+_RECORD = insert(AuditEntry.__table__)  # type: ignore[arg-type]
 
 
 async def record(
@@ -30,18 +33,46 @@ async def record(
     reason: str = "",
 ) -> None:
     """Add an entry: `actor` (a login) did `action` ("saw", "created", "changed", ...)."""
-    await transaction.session.execute(
-        insert(AuditEntry).values(
-            at=datetime.now(UTC),
-            actor=actor,
-            action=action,
-            subject_kind=subject_kind,
-            subject_id=str(subject_id),
-            fields=list(fields),
-            address=address,
-            reason=reason,
-        )
+    await _write(
+        transaction,
+        [_row(actor, action, subject_kind, str(subject_id), fields, address, reason)],
     )
+
+
+async def record_views(transaction: Transaction, views: Iterable[tuple[str, int, str]]) -> None:
+    """Add an entry for each (actor, customer's id, reason): the actor saw that customer."""
+    rows = [
+        _row(actor, "saw", "customer", str(customer_id), (), "", reason)
+        for actor, customer_id, reason in views
+    ]
+    if rows:
+        await _write(transaction, rows)
+
+
+def _row(
+    actor: str,
+    action: str,
+    subject_kind: str,
+    subject_id: str,
+    fields: Sequence[str],
+    address: str,
+    reason: str,
+) -> dict[str, Any]:
+    return {
+        "at": datetime.now(UTC),
+        "actor": actor,
+        "action": action,
+        "subject_kind": subject_kind,
+        "subject_id": subject_id,
+        "fields": list(fields),
+        "address": address,
+        "reason": reason,
+    }
+
+
+async def _write(transaction: Transaction, rows: list[dict[str, Any]]) -> None:
+    connection = await transaction.session.connection()
+    await connection.execute(_RECORD, rows)
 
 
 async def entries(

@@ -10,6 +10,7 @@ import asyncio
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -104,8 +105,8 @@ class PostgresqlServer:
 
     def stop(self) -> None:
         if self._process is not None:
-            # SIGINT is PostgreSQL's fast shutdown: it does not wait for its clients.
-            self._process.send_signal(2)
+            # PostgreSQL's immediate shutdown: there is nothing here to keep.
+            self._process.send_signal(signal.SIGQUIT)
             self._process.wait(timeout=30)
 
     async def wait_until_ready(self) -> None:

@@ -8,7 +8,8 @@ from sqlalchemy import func, select
 from crm_store import audit, customers
 from crm_store.csv_records import CsvFile, encoding_of
 from crm_store.database import Database
-from crm_store.import_customers import ImportReport, UnreadableImport, import_customers
+from crm_store.import_customers import ImportReport, import_customers
+from crm_store.import_lines import UnreadableImport
 from crm_store.models import Channel, ContactKind, ContactPoint, Customer, Segment
 
 pytestmark = pytest.mark.db
