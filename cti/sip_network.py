@@ -101,11 +101,16 @@ class SipNetwork:
         self._sipps.clear()
         self._calls.clear()
 
+    @property
+    def folder(self) -> Path:
+        """A private folder for SIPp's files; it goes when the block is left."""
+        assert self._folder is not None, "use `async with SipNetwork(...)`"
+        return self._folder
+
     def sipp(self, address: str) -> Sipp:
         """A SIPp of this network on `address`, not started yet."""
         assert self._program is not None, "use `async with SipNetwork(...)`"
-        assert self._folder is not None
-        sipp = Sipp(self._program, self._folder, address, self.pbx)
+        sipp = Sipp(self._program, self.folder, address, self.pbx)
         self._sipps.append(sipp)
         return sipp
 
@@ -127,6 +132,44 @@ class SipNetwork:
         await phone.start()
         await phone.register()
         return phone
+
+    async def register(
+        self, extension: str, secret: str, port: int, *, address: str = "", expires: int = 3_600
+    ) -> None:
+        """Tell the PBX that `extension` is reached at `port` of `address` (the phones' address).
+
+        Raises SippFailed with the PBX's answer when it refuses.
+        """
+        address = address or self.phone_address
+        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        challenges: list[SipMessage] = []
+
+        def hear(message: SipMessage) -> None:
+            if message.sent or message.code < 200 or done.done():
+                return
+            if message.code == 401 and not challenges:
+                challenges.append(message)
+            else:
+                done.set_result(message.code)
+
+        values: dict[str, object] = {
+            "user": sip_user(extension),
+            "secret": secret,
+            "contact": f"{address}:{port}",
+            "expires": expires,
+        }
+        registrar = self.sipp(address)
+        await registrar.start(render_scenario("register", values), hear, arguments=["-m", "1"])
+        try:
+            code = await asyncio.wait_for(done, 10)
+        except TimeoutError:
+            raise SippFailed(
+                f"phone {extension} got no answer to its registration: {registrar.complaints()}"
+            ) from None
+        finally:
+            await registrar.kill()
+        if code != 200:
+            raise SippFailed(f"the PBX refused phone {extension}'s registration ({code})")
 
     async def subscriber(self, *, answer_after: float | None = 0.0) -> SipPhone:
         """Whoever is called out there: all outbound calls of the PBX ring here."""

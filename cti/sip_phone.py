@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from cti.asterisk_program import free_port
 from cti.sip_audio import AudioPeer
 from cti.sip_call import FAILURES, SipCall, sip_user
-from cti.sipp import SipMessage, SippFailed, render_scenario
+from cti.sipp import SipMessage, render_scenario
 
 if TYPE_CHECKING:
     from cti.sip_network import SipNetwork
@@ -80,35 +80,9 @@ class SipPhone:
 
     async def register(self, expires: int = 3_600) -> None:
         """Register at the PBX. Raises SippFailed with the PBX's answer when it refuses."""
-        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        codes: list[int] = []
-
-        def hear(message: SipMessage) -> None:
-            if message.code >= 200 and not message.sent:
-                codes.append(message.code)
-                final = message.code != 401 or codes.count(401) > 1
-                if final and not done.done():
-                    done.set_result(message.code)
-
-        registrar = self._network.sipp(self._address)
-        contact = f"{self._address}:{self.port}"
-        values: dict[str, object] = {
-            "user": sip_user(self.user),
-            "secret": self._secret,
-            "contact": contact,
-            "expires": expires,
-        }
-        await registrar.start(render_scenario("register", values), hear, arguments=["-m", "1"])
-        try:
-            code = await asyncio.wait_for(done, 10)
-        except TimeoutError:
-            raise SippFailed(
-                f"phone {self.user} got no answer to its registration: {registrar.complaints()}"
-            ) from None
-        finally:
-            await registrar.kill()
-        if code != 200:
-            raise SippFailed(f"the PBX refused phone {self.user}'s registration ({code})")
+        await self._network.register(
+            self.user, self._secret, self.port, address=self._address, expires=expires
+        )
 
     async def unregister(self) -> None:
         await self.register(expires=0)

@@ -162,8 +162,13 @@ class Sipp:
         on_message: Callable[[SipMessage], None],
         port: int = 0,
         arguments: Sequence[str] = (),
+        traced: bool = True,
     ) -> None:
-        """Start with `scenario` (XML) on `port`, or on a free one. Raises SippFailed."""
+        """Start with `scenario` (XML) on `port`, or on a free one. Raises SippFailed.
+
+        Without `traced`, `on_message` hears nothing: for crowds, whose trace would cost more than
+        their calls.
+        """
         self.port = port or free_port(self.address, socket.SOCK_DGRAM)
         name = f"{self.address}-{self.port}-{time.monotonic_ns()}"
         file = self._folder / f"{name}.xml"
@@ -181,8 +186,9 @@ class Sipp:
         command = [*self._program.command, f"{self.remote[0]}:{self.remote[1]}"]
         command += ["-sf", str(file), "-i", self.address, "-p", str(self.port)]
         command += ["-rsa", f"{self.remote[0]}:{self.remote[1]}", "-nostdin", "-skip_rlimit"]
-        command += ["-default_behaviors", "all,-abortunexp", "-trace_msg"]
-        command += ["-message_file", f"/dev/fd/{writing}", *arguments]
+        command += ["-default_behaviors", "all,-abortunexp", *arguments]
+        if traced:
+            command += ["-trace_msg", "-message_file", f"/dev/fd/{writing}"]
         self._errors = self._folder / f"{name}.err"
         with self._errors.open("wb") as errors:
             try:

@@ -37,7 +37,7 @@ CONFIGURATION = PbxConfiguration(
         QueueConfig(name="short", number="605", ring_seconds=1, max_wait_seconds=2),
         QueueConfig(name="quick", number="606", ring_seconds=1),
         QueueConfig(name="closed", number="607", wait_without_agents=False),
-        QueueConfig(name="crowd", number="608", max_wait_seconds=3600),
+        QueueConfig(name="crowd", number="608", strategy="rrmemory", max_wait_seconds=3600),
     ),
     phones=tuple(
         PhoneConfig(extension=extension, agent_name=name)
