@@ -16,30 +16,28 @@ from typing import Final
 
 from crm_store.signals import (
     CallHeld,
-    CallParked,
     CallQueued,
     CallResumed,
     Signal,
 )
-from cti.call_rebuild import rebuild
+from cti.call_rebuild import VOICEMAIL_APPLICATIONS, AsteriskLists, rebuild
 from cti.call_state import (
     MAX_KEYED,
+    STATE_DOWN,
+    STATE_RINGING,
+    STATE_UP,
     Call,
+    CallNow,
     Channel,
-    ChannelSnapshot,
-    Offer,
     PartyGuess,
-    known_number,
     local_pair,
+    snapshot_of,
 )
+from cti.handovers import Handovers
 from cti.live_calls import QUEUE_EXITS, CallLeave, LiveCalls
 
 Message = Mapping[str, str]
 
-STATE_DOWN: Final = "0"
-STATE_RINGING: Final = "5"
-STATE_UP: Final = "6"
-VOICEMAIL_APPLICATIONS: Final = ("VoiceMail", "Voicemail")
 QUEUE_RESULTS: Final = {
     "TIMEOUT": CallLeave.TIMEOUT,
     "FULL": CallLeave.EXIT,
@@ -65,14 +63,20 @@ class CallModel:
         self.parties = PartyGuess(phones or {}, trunks)
         self._live = LiveCalls(pbx, self.parties)
         self._hangup_requests_seen = False
+        handovers = Handovers(self._live, self._channel)
         self._handlers: dict[str, Callable[[Message], None]] = {
             event: getattr(self, f"_on_{name}") for event, name in EVENTS.items()
-        }
+        } | {event: getattr(handovers, f"on_{name}") for event, name in HANDOVERS.items()}
+        self._on_parked = handovers.on_parked
 
     @property
     def calls(self) -> Mapping[str, Call]:
         """The calls in progress, by Linkedid. Only look."""
         return self._live.calls
+
+    def now(self) -> list[CallNow]:
+        """The calls in progress as they are at this moment."""
+        return [self._live.now(call) for call in self._live.calls.values()]
 
     def feed(self, message: Message) -> Sequence[Signal]:
         """Take one AMI message; return what it means, in order. Never raises on any message."""
@@ -87,26 +91,14 @@ class CallModel:
         handler(message)
         return self._live.take_signals() if self._live.signals else NO_SIGNALS
 
-    def rebuild(
-        self,
-        channels: Iterable[Message],
-        queue_status: Iterable[Message],
-        parked_calls: Iterable[Message],
-        at: float | None,
-    ) -> Sequence[Signal]:
+    def rebuild(self, lists: AsteriskLists, at: float | None = None) -> Sequence[Signal]:
         """Become what Asterisk lists; what it can't say is kept of the calls known before.
 
-        The arguments are the events that CoreShowChannels, QueueStatus and ParkedCalls answer with.
+        `at` is the moment of the lists on the PBX's clock; None: that of the last message.
         """
-        self._live.at = at
-        parked = list(parked_calls)
-        still_parked = {row.get("ParkeeUniqueid") for row in parked}
-        for call in self._live.calls.values():
-            if call.parked and not still_parked.intersection(call.channels):
-                call.parked = call.parked_by = ""
-        for row in parked:
-            self._on_parked(row)
-        rebuild(self._live, self._channel, channels, queue_status)
+        if at is not None:
+            self._live.at = at
+        rebuild(self._live, self._channel, self._on_parked, lists)
         return self._live.take_signals()
 
     def finish(self, cause: str = "the stream ended") -> Sequence[Signal]:
@@ -183,7 +175,8 @@ class CallModel:
             return
         channel.hangup_cause = channel.hangup_cause or message.get("Cause") or "16"
         call = channel.call
-        if channel.uniqueid == call.first_uniqueid and call.state in ("queued", "ringing"):
+        wanted = call.waiting or any(offer.open for offer in call.offers.values())
+        if wanted and channel.uniqueid == call.first_uniqueid:
             call.first_hung_up = True
 
     def _on_hangup(self, message: Message) -> None:
@@ -222,11 +215,15 @@ class CallModel:
             self._live.originated(channel, is_phone, number)
         elif not is_phone:
             call.dialled_number = number
-        if is_phone and not (already and channel.uniqueid in call.offers):
+        if is_phone:
             queue, agent = call.local_members.get(via, ("", ""))
-            self._live.offer(channel, queue, agent, via)
-        elif is_phone:
-            call.offers[channel.uniqueid].via = via
+            offer = call.offers.get(channel.uniqueid) if already else None
+            if offer is None:
+                self._live.offer(channel, queue, agent, via)
+            else:
+                offer.via, offer.agent = via, offer.agent or agent
+            if call.originated and not call.callee and channel.uniqueid != call.first_uniqueid:
+                call.callee = channel.number
         if call.untold:
             self._live.tell_started(call)
 
@@ -380,89 +377,6 @@ class CallModel:
             channel.held = False
             self._live.emit(CallResumed, channel.call, endpoint=channel.endpoint)
 
-    def _on_parked(self, message: Message) -> None:
-        channel = self._channel(message, "Parkee")
-        space = message.get("ParkingSpace", "")
-        if channel is None or channel.call.parked == space:
-            return
-        call = channel.call
-        call.parked = space
-        call.parked_by = message.get("ParkerDialString", "").replace("local:", "")
-        if call.parked_by in ("", channel.endpoint):
-            # Parked by AMI, which names the caller as the one who parks.
-            call.parked_by = call.last_talker
-        if call.transfer_open:
-            # A transfer to the parking extension hands the call to nobody.
-            call.transfer_open, call.transferred_to = False, ""
-        self._live.emit(CallParked, call, endpoint=call.parked_by, space=space)
-
-    def _on_unparked(self, message: Message) -> None:
-        channel = self._channel(message, "Parkee")
-        if channel is None:
-            return
-        retriever = self._channel(message, "Retriever")
-        call = channel.call
-        parked_by, call.parked, call.parked_by = call.parked_by, "", ""
-        if retriever is None:
-            return
-        self._live.merge(retriever.call, call)
-        if retriever.endpoint != parked_by:
-            self._live.transferred(call, parked_by, retriever.endpoint, "parked")
-        call.left_by = ""
-        self._live.answered(retriever)
-
-    def _on_parking_ended(self, message: Message) -> None:
-        channel = self._channel(message, "Parkee")
-        if channel is not None:
-            channel.call.parked = channel.call.parked_by = ""
-
-    def _on_blind_transfer(self, message: Message) -> None:
-        transferer = self._channel(message, "Transferer")
-        transferee = self._channel(message, "Transferee")
-        if message.get("Result", "Success") != "Success":
-            return
-        channel = transferee or transferer
-        if channel is not None:
-            endpoint = transferer.endpoint if transferer is not None else ""
-            self._live.transferred(channel.call, endpoint, message.get("Extension", ""), "blind")
-            channel.call.transfer_open = True
-
-    def _on_attended_transfer(self, message: Message) -> None:
-        first = self._channel(message, "OrigTransferer")
-        second = self._channel(message, "SecondTransferer")
-        transferee = self._channel(message, "Transferee")
-        target = self._channel(message, "TransferTarget")
-        if message.get("Result", "Success") != "Success":
-            return
-        channel = transferee or first
-        if channel is None:
-            return
-        consulted = second.call if second is not None else channel.call
-        endpoint = first.endpoint if first is not None else ""
-        offers = [offer for offer in consulted.offers.values() if offer.endpoint != endpoint]
-        if target is not None and not target.local:
-            reached = target.endpoint
-        else:
-            reached = offers[-1].endpoint if offers else consulted.callee
-        talking = any(offer.answered for offer in offers)
-        self._live.transferred(
-            channel.call, endpoint, reached, "attended" if talking or not offers else "blonde"
-        )
-
-    def _on_pickup(self, message: Message) -> None:
-        picker = self._channel(message)
-        target = self._channel(message, "Target")
-        if target is None or picker is None:
-            return
-        self._live.merge(picker.call, target.call)
-        call = target.call
-        offer = call.offers.get(target.uniqueid)
-        if offer is not None and picker.uniqueid not in call.offers:
-            agent = self._live.parties.members.get(picker.endpoint, "")
-            taken = Offer(picker.endpoint, agent, offer.queue, offer.via)
-            call.offers[picker.uniqueid] = taken
-        self._live.answered(picker)
-
     def _on_digit(self, message: Message) -> None:
         channel = self._channel(message)
         if channel is None or message.get("Direction") != "Received" or channel.bridge:
@@ -478,23 +392,6 @@ class CallModel:
         if message.get("Application") in VOICEMAIL_APPLICATIONS:
             channel.call.voicemail = True
         self._live.goes_on(channel.call)
-
-
-def snapshot_of(message: Message, role: str, uniqueid: str, linkedid: str) -> ChannelSnapshot:
-    """A channel as Asterisk describes it in the headers of one role."""
-    exten = message.get(role + "Exten", "")
-    state = message.get(role + "ChannelState")
-    return ChannelSnapshot(
-        uniqueid=uniqueid,
-        linkedid=linkedid,
-        name=message.get(role + "Channel", ""),
-        number=known_number(message.get(role + "CallerIDNum", "")),
-        caller_name=known_number(message.get(role + "CallerIDName", "")),
-        context=message.get(role + "Context", ""),
-        exten="" if exten == "s" else exten,
-        down=state == STATE_DOWN,
-        up=state == STATE_UP,
-    )
 
 
 EVENTS: Final = {
@@ -520,6 +417,10 @@ EVENTS: Final = {
     "BridgeLeave": "bridge_leave",
     "Hold": "hold",
     "Unhold": "unhold",
+    "DTMFEnd": "digit",
+    "Newexten": "application",
+}
+HANDOVERS: Final = {
     "ParkedCall": "parked",
     "UnParkedCall": "unparked",
     "ParkedCallTimeOut": "parking_ended",
@@ -527,8 +428,6 @@ EVENTS: Final = {
     "BlindTransfer": "blind_transfer",
     "AttendedTransfer": "attended_transfer",
     "Pickup": "pickup",
-    "DTMFEnd": "digit",
-    "Newexten": "application",
 }
-WANTED_EVENTS: Final = frozenset(EVENTS)
+WANTED_EVENTS: Final = frozenset((*EVENTS, *HANDOVERS))
 """The names of the events that the model reads; all others may be dropped unparsed."""

@@ -9,77 +9,146 @@ reading of those lists; what follows from them happens in live_calls.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from crm_store.signals import CallQueued
-from cti.call_state import Call, Channel
+from cti.call_state import STATE_DOWN, STATE_RINGING, STATE_UP, Call, Channel
 from cti.live_calls import CallLeave, LiveCalls
 
 Message = Mapping[str, str]
 Resolve = Callable[[Message], Channel | None]
 
-OUTGOING_APPLICATIONS = ("AppDial", "AppDial2", "AppQueue")
+OUTGOING_APPLICATIONS: Final = ("AppDial", "AppDial2", "AppQueue")
 """What the leg that was dialled runs; the leg that dials runs Dial or Queue."""
-UNKNOWN_CAUSE = "ended while the link was down"
+WAITING_ROOMS: Final = ("Park", "Parked Call", "BridgeWait")
+"""Applications whose bridges hold people who do not hear each other."""
+VOICEMAIL_APPLICATIONS: Final = ("VoiceMail", "Voicemail")
+UNKNOWN_CAUSE: Final = "ended while the link was down"
+
+
+@dataclass(frozen=True, slots=True)
+class AsteriskLists:
+    """The events that CoreShowChannels, QueueStatus and ParkedCalls answer with."""
+
+    channels: Sequence[Message]
+    queue_status: Sequence[Message]
+    parked_calls: Sequence[Message]
 
 
 def rebuild(
-    live: LiveCalls, resolve: Resolve, channels: Iterable[Message], queue_status: Iterable[Message]
+    live: LiveCalls, resolve: Resolve, park: Callable[[Message], None], lists: AsteriskLists
 ) -> None:
     """Make `live` what the lists say; signals are gathered there. `live.at` is the time now."""
-    rows = [row for row in channels if row.get("Uniqueid")]
-    rows.sort(key=lambda row: row["Uniqueid"] != row.get("Linkedid"))
+    for row in lists.queue_status:
+        if row.get("Event") == "QueueMember":
+            interface, name = row.get("Location", ""), row.get("Name", "")
+            live.parties.learn(interface, name, row.get("StateInterface", ""))
+    legs = _legs(live, resolve, lists.channels)
+    for leg, row in legs:
+        _see_channel(live, leg, row)
+    _see_parked(live, lists.parked_calls, park)
+    waiting = _waiting_calls(live, lists.queue_status)
+    for linkedid, entry in waiting.items():
+        _see_waiting(live, live.calls[linkedid], entry)
+    for leg, _ in legs:
+        _see_dialled(live, leg)
+    for leg, row in legs:
+        _see_bridge(live, leg, row)
+    for leg, _ in legs:
+        _see_talking(live, leg)
+    for call in list(live.calls.values()):
+        live.goes_on(call)
+        if call.waiting and call.linkedid not in waiting:
+            live.leave_queue(call, CallLeave.ANSWERED if call.talking else CallLeave.TIMEOUT)
+        if call.untold:
+            live.tell_started(call)
+
+
+def _legs(
+    live: LiveCalls, resolve: Resolve, channels: Iterable[Message]
+) -> list[tuple[Channel, Message]]:
+    """The channels listed, each with its row; those that are not listed have ended."""
+    rows = sorted((row for row in channels if row.get("Uniqueid")), key=_oldest_first)
     alive = {row["Uniqueid"] for row in rows}
     for channel in list(live.channels.values()):
         if channel.uniqueid not in alive:
             live.drop_channel(channel, UNKNOWN_CAUSE, "")
-    pairs: list[tuple[Channel, Message]] = []
+    legs: list[tuple[Channel, Message]] = []
     for row in rows:
         live.ended_channels.discard(row["Uniqueid"])
         live.ended_calls.discard(row.get("Linkedid", ""))
-        seen = resolve(row)
-        if seen is not None:
-            pairs.append((seen, row))
-    for channel, row in pairs:
-        _see_channel(live, channel, row)
-    _see_queues(live, [row for row in queue_status if row.get("Event") == "QueueEntry"])
-    for channel, row in pairs:
-        _see_offer(live, channel, row)
-    for channel, row in pairs:
-        _see_bridge(live, channel, row)
+        leg = resolve(row)
+        if leg is not None:
+            legs.append((leg, row))
+    return legs
+
+
+def _oldest_first(row: Message) -> tuple[bool, float, int]:
+    """A call's first leg is the one whose Uniqueid is the Linkedid, or the oldest one left."""
+    epoch, _, serial = row["Uniqueid"].rpartition(".")
+    # A PBX with a systemname puts it in front of the time.
+    epoch = epoch.rpartition("-")[2]
+    known = epoch.isdecimal() and serial.isdecimal()
+    return (
+        row["Uniqueid"] != row.get("Linkedid"),
+        float(epoch) if known else 0.0,
+        int(serial) if known else 0,
+    )
 
 
 def _see_channel(live: LiveCalls, channel: Channel, row: Message) -> None:
-    channel.rename(row.get("Channel", channel.name))
-    channel.up = row.get("ChannelState") == "6"
-    channel.ringing = row.get("ChannelState") == "5"
-    channel.dialled = channel.dialled or row.get("Application") in OUTGOING_APPLICATIONS
     call = channel.call
-    if channel.uniqueid == call.first_uniqueid:
-        call.first_was_up = call.first_was_up or channel.up
-        age = seconds_of(row.get("Duration", ""))
-        if call.started_at == live.at and live.at is not None and age is not None:
-            call.started_at = live.at - age
+    state, application = row.get("ChannelState"), row.get("Application", "")
+    channel.rename(row.get("Channel", channel.name))
+    channel.up = state == STATE_UP
+    channel.ringing = state == STATE_RINGING
+    first = channel.uniqueid == call.first_uniqueid
+    if application in OUTGOING_APPLICATIONS or (state == STATE_DOWN and not first):
+        channel.dialled = True
+    if application in VOICEMAIL_APPLICATIONS:
+        call.voicemail = True
+    if not first:
+        return
+    call.first_was_up = call.first_was_up or channel.up
+    if application == "Queue" and not call.queue:
+        call.queue = row.get("ApplicationData", "").partition(",")[0]
+    age = seconds_of(row.get("Duration", ""))
+    if call.started_at == live.at and live.at is not None and age is not None:
+        call.started_at = live.at - age
 
 
-def _see_queues(live: LiveCalls, entries: Sequence[Message]) -> None:
+def _see_parked(
+    live: LiveCalls, parked_calls: Iterable[Message], park: Callable[[Message], None]
+) -> None:
+    parked = list(parked_calls)
+    still_parked = {row.get("ParkeeUniqueid") for row in parked}
+    for call in live.calls.values():
+        if call.parked and not still_parked.intersection(call.channels):
+            call.parked = call.parked_by = ""
+    for row in parked:
+        if row.get("ParkeeUniqueid") in live.channels:
+            park(row)
+
+
+def _waiting_calls(live: LiveCalls, queue_status: Iterable[Message]) -> dict[str, Message]:
+    """The queue entries by the Linkedid of the call that waits."""
     waiting: dict[str, Message] = {}
-    for row in entries:
+    for row in queue_status:
         channel = live.channels.get(row.get("Uniqueid", ""))
-        if channel is not None:
+        if row.get("Event") == "QueueEntry" and channel is not None:
             waiting[channel.call.linkedid] = row
-    for call in list(live.calls.values()):
-        entry = waiting.get(call.linkedid)
-        if call.waiting and (entry is None or entry.get("Queue") != call.queue):
-            talking = any(offer.answered for offer in call.offers.values())
-            live.leave_queue(call, CallLeave.ANSWERED if talking else CallLeave.TIMEOUT)
-        if entry is not None and not call.waiting:
-            _join(live, call, entry)
+    return waiting
 
 
-def _join(live: LiveCalls, call: Call, entry: Message) -> None:
+def _see_waiting(live: LiveCalls, call: Call, entry: Message) -> None:
+    queue, position = entry.get("Queue", ""), entry.get("Position", "")
+    if call.waiting and call.queue == queue:
+        return
+    if call.waiting:
+        live.leave_queue(call, CallLeave.TIMEOUT)
+    live.join_queue(call, queue, call.callee)
     waited = entry.get("Wait", "")
-    position = entry.get("Position", "")
-    live.join_queue(call, entry.get("Queue", ""))
     if live.at is not None and waited.isdecimal():
         call.joined_at = live.at - int(waited)
     live.emit(
@@ -91,23 +160,40 @@ def _join(live: LiveCalls, call: Call, entry: Message) -> None:
     )
 
 
-def _see_offer(live: LiveCalls, channel: Channel, row: Message) -> None:
+def _see_dialled(live: LiveCalls, channel: Channel) -> None:
     call = channel.call
-    if channel.local or not channel.dialled or channel.up or channel.uniqueid in call.offers:
+    if channel.local or not channel.dialled or channel.uniqueid in call.offers:
         return
-    dial = row.get("ApplicationData", "")
-    if live.parties.is_dialled_phone(channel.endpoint, channel.number, dial.partition("(")[0]):
-        live.offer(channel, "", "")
-    else:
+    is_phone = live.parties.is_dialled_phone(channel.endpoint, channel.number, "")
+    first = call.first
+    if first is not None and first.local and call.untold:
+        live.originated(channel, is_phone, channel.number)
+    elif not is_phone:
         call.dialled_number = call.dialled_number or channel.number
+    if is_phone and channel.up:
+        if channel.endpoint not in call.rang:
+            call.rang.append(channel.endpoint)
+        call.dialled_phone = call.dialled_phone or channel.uniqueid != call.first_uniqueid
+    elif is_phone:
+        live.offer(channel, "", "")
 
 
 def _see_bridge(live: LiveCalls, channel: Channel, row: Message) -> None:
-    bridge = row.get("BridgeId", "")
+    bridge, application = row.get("BridgeId", ""), row.get("Application")
     if channel.bridge and channel.bridge != bridge:
         live.leave_bridge(channel)
-    if bridge and not channel.call.parked and row.get("Application") != "Park":
-        live.enter_bridge(channel, bridge)
+    if bridge and not channel.call.parked and application not in WAITING_ROOMS:
+        live.enter_bridge(channel, bridge, application == "ConfBridge")
+
+
+def _see_talking(live: LiveCalls, channel: Channel) -> None:
+    """Whoever hears somebody of the call and was not there before has taken it."""
+    call = channel.call
+    if channel.local or channel.uniqueid == call.first_uniqueid or channel.uniqueid in call.offers:
+        return
+    others = live.bridges.get(channel.bridge, {}).values()
+    if any(other is not channel and other.call is call for other in others):
+        live.answered(channel)
 
 
 def seconds_of(duration: str) -> int | None:

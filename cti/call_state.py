@@ -65,6 +65,30 @@ class ChannelSnapshot:
     up: bool
 
 
+STATE_DOWN: Final = "0"
+STATE_RINGING: Final = "5"
+STATE_UP: Final = "6"
+
+
+def snapshot_of(
+    message: Mapping[str, str], role: str, uniqueid: str, linkedid: str
+) -> ChannelSnapshot:
+    """A channel as Asterisk describes it in the headers of one role."""
+    exten = message.get(role + "Exten", "")
+    state = message.get(role + "ChannelState")
+    return ChannelSnapshot(
+        uniqueid=uniqueid,
+        linkedid=linkedid,
+        name=message.get(role + "Channel", ""),
+        number=known_number(message.get(role + "CallerIDNum", "")),
+        caller_name=known_number(message.get(role + "CallerIDName", "")),
+        context=message.get(role + "Context", ""),
+        exten="" if exten == "s" else exten,
+        down=state == STATE_DOWN,
+        up=state == STATE_UP,
+    )
+
+
 class Channel:
     """One leg of a call. `uniqueid` never changes, `name` does when Asterisk masquerades."""
 
@@ -160,7 +184,6 @@ class Call:
         self.first_leg_answered = False
         self.first_leg_answered_at: float | None = None
         self.last_talker = ""
-        self.in_conference = False
         self.left_by = ""
         """The phone that Asterisk took away from the caller, who goes on without it."""
         self.transferred_to = ""
@@ -206,18 +229,6 @@ class Call:
         """The phones that talk in it now, the latest to answer last."""
         return [offer for offer in self.offers.values() if offer.answered]
 
-    @property
-    def state(self) -> str:
-        """parked, held, answered, ringing, queued or started."""
-        if self.parked:
-            return "parked"
-        if self.talking or self.in_conference:
-            held = any(channel.held for channel in self.channels.values())
-            return "held" if held else "answered"
-        if any(offer.open for offer in self.offers.values()):
-            return "ringing"
-        return "queued" if self.waiting else "started"
-
     def waited_in_queue(self) -> tuple[str, float | None]:
         """The queue of the summary and the wait there: the one that led to the first answer."""
         if self.answered_queue:
@@ -232,6 +243,29 @@ class Call:
         """Tell the story of `other`, which became part of this call."""
         for name in STORY:
             setattr(self, name, getattr(other, name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallNow:
+    """A call as it is at this moment, for who looks at it live.
+
+    `state` is parked, held, answered, ringing, queued or started; `ringing` are the phones that
+    ring for it, `talking` the legs that hear each other, whoever came first in front.
+    """
+
+    call: str
+    direction: Direction
+    caller: str
+    caller_name: str
+    callee: str
+    state: str
+    queue: str
+    ringing: tuple[Offer, ...]
+    talking: tuple[Channel, ...]
+    parked: str
+    started_at: float | None
+    waiting_since: float | None
+    answered_at: float | None
 
 
 STORY: Final = (
@@ -273,7 +307,9 @@ class PartyGuess:
         """
         endpoint = state_interface if interface.startswith("Local/") else interface
         if "/" in endpoint and not endpoint.startswith("Local/"):
-            self.members[endpoint] = "" if member_name == interface else member_name
+            name = "" if member_name == interface else member_name
+            if name or endpoint not in self.members:
+                self.members[endpoint] = name
 
     def is_phone(self, endpoint: str, number: str, context: str) -> bool:
         """Whether a leg that calls in is an agent's phone."""
@@ -317,6 +353,14 @@ class PartyGuess:
         if call.dialled_number or (is_network_number(call.callee) and not call.dialled_phone):
             return Direction.OUTBOUND
         return Direction.INTERNAL
+
+    def agents_of(self, call: CallNow) -> list[str]:
+        """The agents who talk in the call: their names, or their phones where none is known."""
+        return [
+            self.members.get(leg.endpoint) or leg.endpoint
+            for leg in call.talking
+            if self.is_phone(leg.endpoint, leg.number, leg.context)
+        ]
 
     def callee(self, call: Call) -> str:
         """Who is called: outside, the number that was dialled there rather than an extension."""

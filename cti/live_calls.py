@@ -26,6 +26,7 @@ from crm_store.signals import (
 )
 from cti.call_state import (
     Call,
+    CallNow,
     Channel,
     ChannelSnapshot,
     Offer,
@@ -77,6 +78,38 @@ class LiveCalls:
         """What happened since this was last asked, in order."""
         signals, self.signals = self.signals, []
         return signals
+
+    def now(self, call: Call) -> CallNow:
+        """The call as it is at this moment."""
+        talking = [
+            channel
+            for channel in call.channels.values()
+            if not channel.local and len(self.bridges.get(channel.bridge, ())) > 1
+        ]
+        ringing = tuple(offer for offer in call.offers.values() if offer.open)
+        if call.parked:
+            state = "parked"
+        elif talking or call.talking:
+            state = "held" if any(channel.held for channel in talking) else "answered"
+        elif ringing:
+            state = "ringing"
+        else:
+            state = "queued" if call.waiting else "started"
+        return CallNow(
+            call=call.linkedid,
+            direction=self.parties.direction(call),
+            caller=call.caller,
+            caller_name=call.caller_name,
+            callee=self.parties.callee(call),
+            state=state,
+            queue=call.queue,
+            ringing=ringing,
+            talking=tuple(talking),
+            parked=call.parked,
+            started_at=call.started_at,
+            waiting_since=call.joined_at if call.waiting else None,
+            answered_at=call.answered_at,
+        )
 
     def add_channel(self, seen: ChannelSnapshot) -> Channel:
         """A leg that is news; the first of a Linkedid starts a call."""
@@ -295,7 +328,6 @@ class LiveCalls:
 
     def met(self, call: Call, other: Channel) -> None:
         """In a conference, where each keeps a call of their own, the call's party met another."""
-        call.in_conference = True
         if not call.answered:
             self._first_answer(call, other.endpoint)
             self.emit(
@@ -377,7 +409,6 @@ class LiveCalls:
     def leave_bridge(self, channel: Channel) -> None:
         members = self.bridges.get(channel.bridge)
         channel.bridge = ""
-        channel.call.in_conference = False
         if members is not None:
             members.pop(channel.uniqueid, None)
             if not members:

@@ -19,7 +19,9 @@ from crm_store.signals import CallOffered, PbxLinkChanged, ScreenPop, Signal
 from cti.agents import Agents, AgentSeat
 from cti.ami import AmiError, AmiLink, AmiResponse, LinkState
 from cti.call_model import WANTED_EVENTS, CallModel
-from cti.call_state import Call
+from cti.call_rebuild import AsteriskLists
+from cti.call_recovery import CallRecovery
+from cti.call_state import CallNow
 from cti.queue_model import QUEUE_EVENTS, QueueModel
 
 log = logging.getLogger(__name__)
@@ -73,7 +75,8 @@ class Switchboard:
             record=record,
         )
         self._bus = bus
-        self._kept_back: list[Message] | None = []
+        self._recovery = CallRecovery(self._feed, self._become)
+        self._recovery.keep_back()
         self._reconcile_seconds = reconcile_seconds
         self._reconciling: asyncio.Task[None] | None = None
         self._letting_ring: set[asyncio.Task[None]] = set()
@@ -106,19 +109,16 @@ class Switchboard:
 
     def live_calls(self) -> list[dict[str, Any]]:
         """The calls in progress as plain values, for a snapshot."""
-        return [self._plain(call) for call in self.calls.calls.values()]
+        return [self._plain(call) for call in self.calls.now()]
 
     def _on_message(self, message: Message) -> None:
-        if self._kept_back is not None:
-            self._kept_back.append(message)
-            return
-        self._take(message)
+        self._publish(self._recovery.take(message))
 
-    def _take(self, message: Message) -> None:
-        for signal in self.calls.feed(message):
-            self._bus.publish(signal)
-        for signal in self.queues.feed(message):
-            self._bus.publish(signal)
+    def _feed(self, message: Mapping[str, str]) -> list[Signal]:
+        return [*self.calls.feed(message), *self.queues.feed(message)]
+
+    def _become(self, lists: AsteriskLists, at: float | None) -> list[Signal]:
+        return [*self.calls.rebuild(lists, at), *self.queues.rebuild(lists.queue_status)]
 
     def _on_offer_or_pop(self, signal: Signal) -> None:
         """The leg may ring once the screen has the card; where no pop comes, at once."""
@@ -153,7 +153,7 @@ class Switchboard:
 
     async def _on_up(self) -> None:
         """Rebuild from Asterisk's lists; what comes meanwhile is kept back and taken after them."""
-        self._kept_back = []
+        self._recovery.forget()
         await self._rebuild()
         self._publish([PbxLinkChanged(pbx=self.name, at=time.time(), up=True)])
         log.info(
@@ -164,14 +164,12 @@ class Switchboard:
         )
 
     async def _rebuild(self) -> None:
-        channels = await self.link.list_action("CoreShowChannels")
-        queue_status = await self.link.list_action("QueueStatus")
-        parked = await self._parked_calls()
-        kept_back, self._kept_back = self._kept_back or [], None
-        self._publish(self.calls.rebuild(channels, queue_status, parked, time.time()))
-        self._publish(self.queues.rebuild(queue_status))
-        for message in kept_back:
-            self._take(message)
+        lists = AsteriskLists(
+            channels=await self.link.list_action("CoreShowChannels"),
+            queue_status=await self.link.list_action("QueueStatus"),
+            parked_calls=await self._parked_calls(),
+        )
+        self._publish(self._recovery.become(lists, time.time()))
 
     async def _parked_calls(self) -> list[Message]:
         try:
@@ -182,7 +180,7 @@ class Switchboard:
             return []
 
     def _on_down(self, cause: str) -> None:
-        self._kept_back = []
+        self._recovery.forget()
         log.warning("PBX %s: link down: %s", self.name, cause)
         self._publish([PbxLinkChanged(pbx=self.name, at=time.time(), up=False, cause=cause)])
 
@@ -191,43 +189,32 @@ class Switchboard:
             await asyncio.sleep(self._reconcile_seconds)
             if self.link.state is not LinkState.UP:
                 continue
-            self._kept_back = []
+            self._recovery.keep_back()
             try:
                 await self._rebuild()
             except Exception as error:
                 log.warning("PBX %s could not be reconciled: %s", self.name, error)
-                kept_back, self._kept_back = self._kept_back or [], None
-                for message in kept_back:
-                    self._take(message)
+                if self.link.state is LinkState.UP:
+                    self._publish(self._recovery.go_on())
 
     def _publish(self, signals: Iterable[Signal]) -> None:
         for signal in signals:
             self._bus.publish(signal)
 
-    def _plain(self, call: Call) -> dict[str, Any]:
-        offers = [offer for offer in call.offers.values() if offer.open]
-        talking = [offer for offer in call.offers.values() if offer.answered]
-        if call.parked:
-            state = "parked"
-        elif call.answered:
-            held = any(channel.held for channel in call.channels.values())
-            state = "held" if held else "answered"
-        elif offers:
-            state = "ringing"
-        else:
-            state = "queued" if call.waiting else "started"
+    def _plain(self, call: CallNow) -> dict[str, Any]:
+        agents = self.calls.parties.agents_of(call)
         return {
             "pbx": self.name,
-            "call": call.linkedid,
-            "direction": str(self.calls.parties.direction(call)),
+            "call": call.call,
+            "direction": str(call.direction),
             "caller": call.caller,
             "caller_name": call.caller_name,
             "callee": call.callee,
-            "state": state,
+            "state": call.state,
             "queue": call.queue,
-            "agent": (talking[-1].agent or talking[-1].endpoint) if talking else "",
-            "rang": [offer.agent or offer.endpoint for offer in offers],
+            "agent": agents[-1] if agents else "",
+            "rang": [offer.agent or offer.endpoint for offer in call.ringing],
             "started_at": call.started_at,
-            "waiting_since": call.joined_at if call.waiting else None,
+            "waiting_since": call.waiting_since,
             "answered_at": call.answered_at,
         }

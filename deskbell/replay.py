@@ -19,6 +19,7 @@ from rich.table import Table
 from crm_store.signals import CallSummary, Signal
 from cti.ami_framing import BLOCK_END, AmiFramer
 from cti.call_model import CallModel
+from cti.call_recovery import CallRecovery, RecordedLink
 from deskbell.failure import CommandFailed
 
 READ_BYTES = 1 << 16
@@ -53,11 +54,12 @@ def pbx_names(files: Sequence[Path]) -> list[str]:
 def _signals(pbx: str, file: Path, notes: TextIO) -> Iterator[Signal]:
     framer = AmiFramer()
     model = CallModel(pbx)
+    link = RecordedLink(CallRecovery(model.feed, model.rebuild))
     tail = b""
     for data in _chunks(file):
         tail = (tail + data)[-len(BLOCK_END) :]
         for message in framer.feed(data):
-            yield from model.feed(message)
+            yield from link.take(message)
     if not framer.parsed:
         raise CommandFailed(
             f"{file}: no AMI message in it; a recording is made by "
@@ -65,6 +67,7 @@ def _signals(pbx: str, file: Path, notes: TextIO) -> Iterator[Signal]:
         )
     if tail != BLOCK_END:
         notes.write(f"{file}: stops within a message; what came before it was replayed\n")
+    yield from link.finish()
     yield from model.finish()
 
 
