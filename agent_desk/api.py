@@ -220,7 +220,7 @@ async def wrap_up(request: web.Request) -> web.StreamResponse:
     note = _note(wish, request)
     if document["direction"] != "internal":
         found = await _row_of(request, wish)
-        pop = request.app[LIVE].pop_on_screen(login, wish["pbx"], wish["call"])
+        pop = request.app[LIVE].screens.pop_on_screen(login, wish["pbx"], wish["call"])
         async with parts.database.transaction() as transaction:
             if pop and pop["chosen"] and found.customer_id != pop["matches"][0]["id"]:
                 await interactions.assign_customer(
@@ -229,7 +229,7 @@ async def wrap_up(request: web.Request) -> web.StreamResponse:
             await interactions.close(
                 transaction, found.id, disposition=wish["disposition"], agent=login, note=note
             )
-    request.app[LIVE].wrapped_up(login, wish["pbx"], wish["call"])
+    request.app[LIVE].screens.wrapped_up(login, wish["pbx"], wish["call"])
     await parts.agents.finish_wrap_up(login)
     return json_answer({})
 
@@ -254,7 +254,7 @@ def _own_call(request: web.Request, wish: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(pbx, str) or not isinstance(call, str) or len(pbx + call) > LONGEST_KEY:
         raise web.HTTPBadRequest
     login = signed_in(request).agent.login
-    document = request.app[LIVE].call_on_screen(login, pbx, call)
+    document = request.app[LIVE].screens.call_on_screen(login, pbx, call)
     if document is None or document["state"] == "offered":
         _ = language_of(request)
         raise web.HTTPForbidden(text=_("This call is not on your screen."))
@@ -298,7 +298,7 @@ async def _assign(request: web.Request, wish: Mapping[str, Any], customer_id: in
         raise web.HTTPNotFound
     document = _own_call(request, wish)
     # The screen first: it is right at once, and the wrap-up writes it again if the row is late.
-    request.app[LIVE].customer_chosen(login, wish["pbx"], wish["call"], card.as_dict())
+    request.app[LIVE].screens.customer_chosen(login, wish["pbx"], wish["call"], card.as_dict())
     if document["direction"] == "internal":
         return
     found = await interactions.of_call(parts.database, wish["pbx"], wish["call"])

@@ -14,11 +14,12 @@ from aiohttp import web
 from prometheus_client import generate_latest
 
 from agent_desk import api, pages, sign_in
+from agent_desk.agent_screens import topic_of
 from agent_desk.desk_metrics import DeskMetrics
 from agent_desk.gate import Access, Route, gate
 from agent_desk.guess_limiter import GuessLimiter
 from agent_desk.languages import compile_catalogues
-from agent_desk.live_state import LiveState, topic_of
+from agent_desk.live_state import LiveState
 from agent_desk.parts import DeskParts
 from agent_desk.passwords import PasswordCheck
 from agent_desk.pop_audit import PopAudit
@@ -67,7 +68,7 @@ async def open_push(request: web.Request) -> web.StreamResponse:
     if not origin_is_ours(request):
         raise web.HTTPForbidden(text="This WebSocket is for the desk's own pages.")
     session = signed_in(request)
-    request.app[api.LIVE].topic_for(session.agent.login)
+    request.app[api.LIVE].screens.topic_for(session.agent.login)
     await request.app[UNFINISHED].bring_back(session.agent.login)
     return await serve_desk(
         request,
@@ -127,7 +128,7 @@ def create_app(parts: DeskParts) -> web.Application:
     app[LIMITER] = GuessLimiter()
     app[HUB] = hub = PushHub(lambda session, topic: _may_follow(hub, session, topic))
     app[api.LIVE] = live = LiveState(hub, parts.agents.state_of, parts.calls)
-    app[UNFINISHED] = UnfinishedWork(parts.database, live)
+    app[UNFINISHED] = UnfinishedWork(parts.database, live.screens)
     parts.bus.listen(live.on_signal)
     parts.registry.register(DeskMetrics(hub, live))
     for route in ROUTES:

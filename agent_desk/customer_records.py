@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from agent_desk.caller_display import shown_number
 from agent_desk.languages import NAMES, Language
-from agent_desk.live_state import shown_number
 from agent_desk.visitor import PARTS, address_of, signed_in
 from crm_store import audit, customers
 from crm_store.customers import ContactWay, CustomerCard, NewCustomer

@@ -31,7 +31,11 @@ class DeskMetrics(Collector):
             value=len(self._hub.topic("calls").documents),
         )
         for name, meaning, value in (
-            ("deskbell_screen_pops", "Screen pops put on agents' screens.", self._live.pops),
+            (
+                "deskbell_screen_pops",
+                "Screen pops put on agents' screens.",
+                self._live.screens.pops,
+            ),
             ("deskbell_push_frames", "Frames written to desks.", counters.frames),
             ("deskbell_push_behind", "Times that a desk read too slowly.", counters.fell_behind),
             ("deskbell_push_dropped", "Desks dropped because they did not read.", counters.dropped),

@@ -12,9 +12,9 @@ from typing import Any
 from aiohttp import web
 
 from agent_desk import customer_records
+from agent_desk.caller_display import guessed_language
 from agent_desk.customer_records import WrongField, checked_fields, customer_id_of
 from agent_desk.desk_texts import desk_texts
-from agent_desk.live_state import guessed_language
 from agent_desk.rendering import page
 from agent_desk.visitor import PARTS, language_of, session_if_any, signed_in
 from crm_store import interactions, queues

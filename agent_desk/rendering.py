@@ -17,7 +17,7 @@ from babel.dates import format_datetime
 from babel.numbers import format_decimal
 
 from agent_desk import languages
-from agent_desk.live_state import shown_number
+from agent_desk.caller_display import shown_number
 from agent_desk.visitor import (
     PAGES,
     THEME_COOKIE,

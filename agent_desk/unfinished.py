@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import select
 
-from agent_desk.live_state import UNFINISHED_LIMIT, LiveState, call_key, shown_number
+from agent_desk.agent_screens import UNFINISHED_LIMIT, AgentScreens, call_key
+from agent_desk.caller_display import shown_number
 from agent_desk.push import Document
 from crm_store import customers, interactions
 from crm_store.database import Database
@@ -23,9 +24,9 @@ NOT_OLDER_THAN = timedelta(hours=24)
 class UnfinishedWork:
     """Brings each agent's unfinished wrap-ups back, once in the life of this process."""
 
-    def __init__(self, database: Database, live: LiveState) -> None:
+    def __init__(self, database: Database, screens: AgentScreens) -> None:
         self._database = database
-        self._live = live
+        self._screens = screens
         self._asked: set[str] = set()
 
     async def bring_back(self, agent: str) -> None:
@@ -64,6 +65,6 @@ class UnfinishedWork:
             "cause": "",
         }
         card = await customers.card(self._database, line.customer_id) if line.customer_id else None
-        self._live.restore(
+        self._screens.restore(
             agent, call_key(call.pbx, call.linkedid), document, card.as_dict() if card else None
         )

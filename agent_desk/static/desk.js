@@ -101,8 +101,10 @@ function whoIs(call, pop) {
 function drawCall(call, pop) {
   callPanel.dataset.state = call?.state ?? "none";
   const content = call && [call.state, whoIs(call, pop), pop?.shown_number, call.shown_caller, call.queue, call.cause];
-  show(find("call-name"), content && whoIs(call, pop), () =>
-    call ? name(whoIs(call, pop)) : texts.calls_come,
+  const hints = texts.no_call_hint;
+  const hint = hints[stateSwitch.dataset.state] ?? hints.available;
+  show(find("call-name"), [call ? whoIs(call, pop) : hint], () =>
+    call ? name(whoIs(call, pop)) : hint,
   );
   show(find("call-state"), call?.state ?? "", () => (call ? texts.call[call.state] : texts.no_call));
   show(find("call-detail"), content, () => {
@@ -233,7 +235,9 @@ function drawWrapUp(call) {
   finish.disabled = !over;
   const queue = call && call.state !== "offered" ? call.queue : null;
   if (queue === null) {
-    if (offeredFor !== null) dispositions.replaceChildren();
+    if (offeredFor !== null) {
+      dispositions.replaceChildren(el("p", { class: "muted" }, texts.choices_come));
+    }
     offeredFor = null;
   } else if (offeredFor !== call.key) {
     offeredFor = call.key;

@@ -199,7 +199,7 @@ async def test_a_new_customer_in_a_call_becomes_the_caller(
     )
     assert status == 201
     assert card["name"] == "李 雷"
-    shown = talking.live.pop_on_screen("lin", "main", "1.1")
+    shown = talking.live.screens.pop_on_screen("lin", "main", "1.1")
     assert shown is not None
     assert [match["id"] for match in shown["matches"]] == [card["id"]]
     found = await interactions.of_call(talking.database, "main", "1.1")
@@ -253,7 +253,7 @@ async def test_a_wrap_up_closes_the_interaction_and_frees_the_agent(
     assert (found.disposition, found.note, found.agent) == ("solved", "done", "lin")
     assert found.closed_at is not None
     assert talking.presence.state_of("lin").state is AgentState.AVAILABLE
-    assert talking.live.call_on_screen("lin", "main", "1.1") is None
+    assert talking.live.screens.call_on_screen("lin", "main", "1.1") is None
     assert (await lin.post("/api/call/wrap-up", disposition="solved", note="", **CALL))[0] == 403
 
 
@@ -264,7 +264,7 @@ async def test_a_wrap_up_waits_for_the_calls_row(desk: RunningDesk, lin: Visitor
     status, answer = await lin.post("/api/call/wrap-up", disposition="solved", note="n", **CALL)
     assert status == 503
     assert "Your note is kept" in answer["error"]
-    assert desk.live.call_on_screen("lin", "main", "1.1") is not None
+    assert desk.live.screens.call_on_screen("lin", "main", "1.1") is not None
     await write_call(desk)
     assert (await lin.post("/api/call/wrap-up", disposition="solved", note="n", **CALL))[0] == 200
 

@@ -50,8 +50,8 @@ async def serving(**hub_options: Any) -> AsyncIterator[Served]:
     )
     bus = Bus()
     live = LiveState(hub, offline, list)
-    live.topic_for("lin")
-    live.topic_for("maria")
+    live.screens.topic_for("lin")
+    live.screens.topic_for("maria")
     bus.listen(live.on_signal)
 
     async def handler(request: web.Request) -> web.WebSocketResponse:
