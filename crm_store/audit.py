@@ -35,14 +35,17 @@ async def record(
     """Add an entry: `actor` (a login) did `action` ("saw", "created", "changed", ...)."""
     await _write(
         transaction,
-        [_row(actor, action, subject_kind, str(subject_id), fields, address, reason)],
+        [
+            _row(actor, action, subject_kind, str(subject_id), reason)
+            | {"fields": list(fields), "address": address}
+        ],
     )
 
 
 async def record_views(transaction: Transaction, views: Iterable[tuple[str, int, str]]) -> None:
     """Add an entry for each (actor, customer's id, reason): the actor saw that customer."""
     rows = [
-        _row(actor, "saw", "customer", str(customer_id), (), "", reason)
+        _row(actor, "saw", "customer", str(customer_id), reason)
         for actor, customer_id, reason in views
     ]
     if rows:
@@ -50,13 +53,7 @@ async def record_views(transaction: Transaction, views: Iterable[tuple[str, int,
 
 
 def _row(
-    actor: str,
-    action: str,
-    subject_kind: str,
-    subject_id: str,
-    fields: Sequence[str],
-    address: str,
-    reason: str,
+    actor: str, action: str, subject_kind: str, subject_id: str, reason: str
 ) -> dict[str, Any]:
     return {
         "at": datetime.now(UTC),
@@ -64,8 +61,8 @@ def _row(
         "action": action,
         "subject_kind": subject_kind,
         "subject_id": subject_id,
-        "fields": list(fields),
-        "address": address,
+        "fields": [],
+        "address": "",
         "reason": reason,
     }
 
