@@ -78,6 +78,7 @@ def queue_call(call: str = "1.1", agents: tuple[str, ...] = ("lin", "maria")) ->
             **common, at=at(0), direction=s.Direction.INBOUND, caller="13800138000",
             caller_name="<img src=x onerror=alert(1)>", callee="600",
         ),
+        s.CallerRecognised(**common, at=at(0), number="+8613800138000", matches=(CARD,)),
         s.CallQueued(**common, at=at(1), queue="sales", caller="13800138000", position=1),
         s.QueueChanged(pbx=PBX, at=at(1), queue="sales", waiting=1, available=2, paused=0, busy=0),
         *offer(first, 2),

@@ -99,7 +99,7 @@ async def test_each_person_gets_what_they_may(
 ) -> None:
     expected = EXPECTED[method, path]
     # The call rings at Maria: it is neither Lin's nor the supervisor's.
-    for signal in queue_call(agents=("maria", "root"))[:12]:
+    for signal in queue_call(agents=("maria", "root"))[:13]:
         visitor.desk.bus.publish(signal)
     got = [await status_of(person, method, path, expected.body) for person in (visitor, lin, sara)]
     assert got == [expected.stranger, expected.agent, expected.supervisor]

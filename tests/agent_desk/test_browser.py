@@ -44,7 +44,7 @@ async def card_of(desk: RunningDesk, who: str) -> dict[str, Any]:
 async def ring(desk: RunningDesk, *matches: dict[str, Any], **values: Any) -> None:
     """A queue call is offered to Lin, with these customers' cards."""
     await desk.presence.sign_in("lin", ["sales"])
-    for signal in queue_call()[:7]:
+    for signal in queue_call()[:8]:
         if type(signal).__name__ == "ScreenPop":
             looking_up = getattr(signal, "looking_up", False)
             shown = () if looking_up else tuple(matches)
@@ -339,7 +339,7 @@ async def test_colleagues_and_queues_are_live(chrome: Chromium, desk: RunningDes
     await desk.presence.sign_in("maria", ["sales"])
     maria = page.locator(".agent-line", has_text="María García")
     await expect(maria).to_have_attribute("data-state", "available")
-    for signal in queue_call()[:3]:
+    for signal in queue_call()[:4]:
         desk.bus.publish(signal)
     sales = page.locator(".queue-line", has_text="Sales")
     await expect(sales.locator(".queue-waiting")).to_have_text("1")
