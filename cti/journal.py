@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from crm_store import agents, calls
+from crm_store.agents import StateChange
 from crm_store.bus import Bus
 from crm_store.calls import CallKey, CallRecord
 from crm_store.database import Database, Transaction
@@ -221,13 +222,16 @@ class Journal:
             for entry, record in batch.items():
                 if record is not None:
                     records.append(record)
-                    continue
-                if records:
+                elif isinstance(entry, Merge | LostCalls):
+                    # What is known of the calls so far is written before they are joined or ended.
                     await calls.record_calls(transaction, records)
                     records = []
-                await self._write_entry(transaction, entry)
-            if records:
-                await calls.record_calls(transaction, records)
+                    await self._write_entry(transaction, entry)
+            await calls.record_calls(transaction, records)
+            await agents.log_states(
+                transaction,
+                [_state_change(entry) for entry in batch if isinstance(entry, AgentStateChanged)],
+            )
 
         await self._database.run(write)
         for entry, record in batch.items():
@@ -241,24 +245,19 @@ class Journal:
                 self._records.pop((entry.pbx, entry.merged), None)
             self._unwritten.pop(entry, None)
 
-    async def _write_entry(self, transaction: Transaction, entry: Entry) -> None:
+    async def _write_entry(self, transaction: Transaction, entry: Merge | LostCalls) -> None:
         if isinstance(entry, Merge):
             await calls.merge_call(transaction, entry.pbx, merged=entry.merged, into=entry.into)
-        elif isinstance(entry, LostCalls):
-            lost = await calls.end_lost_calls(
-                transaction, entry.pbx, entry.still_live, datetime.now(UTC)
-            )
-            if lost:
-                log.info("PBX %s: %d calls had ended unseen", entry.pbx, len(lost))
-        elif isinstance(entry, AgentStateChanged):
-            await agents.log_state(
-                transaction,
-                entry.agent,
-                entry.state,
-                reason=entry.reason,
-                queues=entry.queues,
-                at=_moment(entry.at),
-            )
+            return
+        lost = await calls.end_lost_calls(
+            transaction, entry.pbx, entry.still_live, datetime.now(UTC)
+        )
+        if lost:
+            log.info("PBX %s: %d calls had ended unseen", entry.pbx, len(lost))
+
+
+def _state_change(signal: AgentStateChanged) -> StateChange:
+    return signal.agent, signal.state, signal.reason, signal.queues, _moment(signal.at)
 
 
 def _moment(seconds: float | None) -> datetime:
