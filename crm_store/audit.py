@@ -45,25 +45,31 @@ async def record(
 async def record_views(transaction: Transaction, views: Iterable[tuple[str, int, str]]) -> None:
     """Add an entry for each (actor, customer's id, reason): the actor saw that customer."""
     rows = [
-        {
-            "actor": actor,
-            "action": "saw",
-            "subject_kind": "customer",
-            "subject_id": str(customer_id),
-            "fields": [],
-            "address": "",
-            "reason": reason,
-        }
+        _row(actor, "saw", "customer", str(customer_id), reason)
         for actor, customer_id, reason in views
     ]
     if rows:
         await _write(transaction, rows)
 
 
+def _row(
+    actor: str, action: str, subject_kind: str, subject_id: str, reason: str
+) -> dict[str, Any]:
+    return {
+        "at": datetime.now(UTC),
+        "actor": actor,
+        "action": action,
+        "subject_kind": subject_kind,
+        "subject_id": subject_id,
+        "fields": [],
+        "address": "",
+        "reason": reason,
+    }
+
+
 async def _write(transaction: Transaction, rows: list[dict[str, Any]]) -> None:
     connection = await transaction.session.connection()
-    now = datetime.now(UTC)
-    await connection.execute(_RECORD, [row | {"at": now} for row in rows])
+    await connection.execute(_RECORD, rows)
 
 
 async def entries(
