@@ -117,11 +117,11 @@ class CallModel:
         uniqueid = message.get(role + "Uniqueid")
         if not uniqueid or uniqueid in live.ended_channels:
             return None
-        linkedid = message.get(role + "Linkedid") or uniqueid
+        linkedid = message.get(role + "Linkedid")
         channel = live.channels.get(uniqueid)
-        if channel is not None and channel.call.linkedid == linkedid:
+        if channel is not None and (not linkedid or channel.call.linkedid == linkedid):
             return channel
-        linkedid = live.merged.get(linkedid, linkedid)
+        linkedid = live.merged.get(linkedid or uniqueid, linkedid or uniqueid)
         if channel is None:
             if linkedid in live.ended_calls:
                 return None

@@ -386,6 +386,8 @@ DIAL_OUTCOMES: Final = {
 }
 BUSY_CAUSE: Final = "17"
 NO_ANSWER_CAUSES: Final = ("18", "19")
+FAILURE_CAUSES: Final = ("1", "2", "3", "20", "22", "27", "28", "34", "38", "41", "42", "44", "58")
+"""Q.850: no such number, no route, not registered, out of order, congestion, and their like."""
 
 
 def outcome_of(call: Call, direction: Direction, hangup_cause: str) -> Outcome:
@@ -406,6 +408,8 @@ def outcome_of(call: Call, direction: Direction, hangup_cause: str) -> Outcome:
         return Outcome.ANSWERED
     if hangup_cause == BUSY_CAUSE:
         return Outcome.BUSY
+    if hangup_cause in FAILURE_CAUSES and not call.first_was_up:
+        return Outcome.FAILED
     if call.first_hung_up:
         return gave_up
     if hangup_cause in NO_ANSWER_CAUSES:

@@ -71,7 +71,8 @@ class Handovers:
         if message.get("Result", "Success") != "Success":
             return
         channel = transferee or transferer
-        if channel is not None:
+        # Transferred to the parking extension, it may be parked before this is told.
+        if channel is not None and not channel.call.parked:
             endpoint = transferer.endpoint if transferer is not None else ""
             self._live.transferred(channel.call, endpoint, message.get("Extension", ""), "blind")
             channel.call.transfer_open = True
@@ -93,10 +94,10 @@ class Handovers:
             reached = target.endpoint
         else:
             reached = offers[-1].endpoint if offers else consulted.callee
-        talking = any(offer.answered for offer in offers)
-        self._live.transferred(
-            channel.call, endpoint, reached, "attended" if talking or not offers else "blonde"
-        )
+        ringing = offers and not any(offer.answered for offer in offers)
+        # Asterisk may join the two bridges without ever saying that the calls are one now.
+        self._live.merge(consulted, channel.call)
+        self._live.transferred(channel.call, endpoint, reached, "blonde" if ringing else "attended")
 
     def on_pickup(self, message: Message) -> None:
         picker = self._channel(message)

@@ -220,8 +220,9 @@ class LiveCalls:
             self.leave_queue(call, CallLeave.ABANDONED)
         del self.calls[call.linkedid]
         self.ended_calls.add(call.linkedid)
-        if self.merged:
-            self.merged = {old: new for old, new in self.merged.items() if new != call.linkedid}
+        for old in [old for old, new in self.merged.items() if new == call.linkedid]:
+            del self.merged[old]
+            self.ended_calls.add(old)
         direction = self.parties.direction(call)
         callee = self.parties.callee(call) or call.dialled_number
         self.emit(CallEnded, call, cause=call.cause or cause, caller=call.caller, callee=callee)

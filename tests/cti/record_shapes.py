@@ -1,9 +1,10 @@
 """Record the corpus: `python -m tests.cti.record_shapes [shape…]`, all shapes without a name.
 
-Owns the two PBXs that shapes are played on: ours, as rendered from the templates, with an unfiltered
-AMI user beside Deskbell's own; and another company's, whose names and habits are not ours, whose
-only AMI user has no filter, and which writes no timestamps. What is recorded must then be read, its
-signals decided, and kept as `<shape>.jsonl` beside it (tests/cti/test_call_model.py holds to them).
+Owns the two PBXs that shapes are played on: ours, as rendered from the templates, with an AMI user
+without a filter beside Deskbell's own; and another company's, whose names and habits are not ours,
+whose only AMI user has no filter, and which writes no timestamps. What is recorded must then be
+read, its signals decided, and kept as `<shape>.jsonl` beside it: `--accept shape…` writes there what
+the call model says now.
 """
 
 from __future__ import annotations
@@ -14,14 +15,17 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
+
+import orjson
 
 from cti.pbx import EmbeddedPbx, PbxConfiguration, PbxSettings
 from tests.asterisk_fixtures import CONFIGURATION, network_of
 from tests.cti.recording_stage import RECORDER, RECORDER_SECRET, Ear, Stage
+from tests.cti.recordings import RECORDED, recording, signals_of
 from tests.cti.shapes import OTHER, OURS, Shape
 
-RECORDED = Path(__file__).parent.parent / "recorded"
 OTHER_PBX = Path(__file__).parent / "other_pbx"
 RECORDER_ACCOUNT = f"""
 [{RECORDER}]
@@ -67,13 +71,14 @@ class OtherPbx(EmbeddedPbx):
 @asynccontextmanager
 async def stage_for(kind: type[EmbeddedPbx], recorded: Path) -> AsyncIterator[Stage]:
     """A PBX of that kind with its network, ready to play."""
-    configuration = CONFIGURATION if kind is OurPbx else PbxConfiguration()
+    ours = replace(CONFIGURATION, parking_seconds=5)
+    configuration = ours if kind is OurPbx else PbxConfiguration(parking_seconds=5)
     with tempfile.TemporaryDirectory(prefix="pbx") as folder:
-        async with kind(PbxSettings(folder=Path(folder), configuration=configuration)) as pbx:
-            async with network_of(pbx) as network:
-                hand = await Ear.open(pbx, RECORDER, RECORDER_SECRET, events="off")
-                yield Stage(pbx, network, hand, recorded)
-                await hand.close()
+        settings = PbxSettings(folder=Path(folder), configuration=configuration)
+        async with kind(settings) as pbx, network_of(pbx) as network:
+            hand = await Ear.open(pbx, RECORDER, RECORDER_SECRET, events="off")
+            yield Stage(pbx, network, hand, recorded)
+            await hand.close()
 
 
 async def record(wanted: Sequence[str], recorded: Path = RECORDED) -> list[str]:
@@ -95,13 +100,25 @@ async def record(wanted: Sequence[str], recorded: Path = RECORDED) -> list[str]:
     return failed
 
 
+def accept(wanted: Sequence[str], recorded: Path = RECORDED) -> None:
+    """Keep what the call model says now as what it must say."""
+    for name in wanted:
+        lines = [orjson.dumps(signal) for signal in signals_of(recording(name, recorded))]
+        (recorded / f"{name}.jsonl").write_bytes(b"".join(line + b"\n" for line in lines))
+
+
 def main() -> None:
     logging.basicConfig(level=logging.WARNING)
     wanted = sys.argv[1:]
+    accepting = wanted[:1] == ["--accept"]
+    wanted = wanted[1:] if accepting else wanted
     known: dict[str, Shape] = {**OURS, **OTHER}
     unknown = [name for name in wanted if name not in known]
     if unknown:
         sys.exit(f"no such shape: {', '.join(unknown)}; known: {', '.join(known)}")
+    if accepting:
+        accept(wanted or list(known))
+        return
     if failed := asyncio.run(record(wanted)):
         sys.exit("\n".join(failed))
 

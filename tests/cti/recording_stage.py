@@ -1,21 +1,25 @@
 """The stage on which call shapes are played: a real Asterisk, SIPp around it, and AMI recorders.
 
 Owns what every shape needs: phones, callers, AMI actions, waiting for an event, and the bytes that
-two AMI users read meanwhile (one without any filter, as on other people's PBXs, and Deskbell's own).
+two AMI users read meanwhile: one without any filter, as on other people's PBXs, and Deskbell's own.
 Refuses to know any one shape and what the call model makes of it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import io
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
 
+from crm_store.bus import Bus
 from cti.ami_framing import AmiFramer
 from cti.pbx import EmbeddedPbx
 from cti.sip_network import SipCall, SipNetwork, SipPhone
+from cti.switchboard import AmiAddress, Switchboard
 
 Message = dict[str, str]
 
@@ -62,10 +66,10 @@ class Ear:
         return f"{action}-{self._actions}"
 
     async def until(
-        self, wanted: Callable[[Message], bool], start: int = 0, timeout: float = 20.0
+        self, wanted: Callable[[Message], bool], start: int = 0, within: float = 20.0
     ) -> Message:
         """The first message from index `start` on for which `wanted` holds."""
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(within):
             position = start
             while True:
                 while position < len(self.messages):
@@ -104,6 +108,51 @@ class Ear:
             self.changed.set()
 
 
+class Relay:
+    """A way to the AMI that can be cut and closed, as a network does."""
+
+    def __init__(self, pbx: EmbeddedPbx) -> None:
+        self._pbx = pbx
+        self._writers: list[asyncio.StreamWriter] = []
+        self._open = True
+
+    async def start(self) -> int:
+        """Listen; returns the port."""
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    def cut(self) -> None:
+        """Drop the link, and let no new one through until `mend`."""
+        self._open = False
+        for writer in self._writers:
+            writer.transport.abort()
+        self._writers.clear()
+
+    def mend(self) -> None:
+        self._open = True
+
+    async def close(self) -> None:
+        self._server.close()
+        self.cut()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self._open:
+            writer.transport.abort()
+            return
+        to_pbx = await asyncio.open_connection(self._pbx.ami_host, self._pbx.ami_port)
+        self._writers += [writer, to_pbx[1]]
+        await asyncio.gather(
+            self._copy(reader, to_pbx[1]), self._copy(to_pbx[0], writer), return_exceptions=True
+        )
+
+    @staticmethod
+    async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+        writer.close()
+
+
 class Stage:
     """One PBX while shapes are played on it, one after the other."""
 
@@ -114,6 +163,7 @@ class Stage:
         self.lists: list[dict[str, Any]] = []
         self._hand = hand
         self._added: list[tuple[str, str]] = []
+        self._linked: io.BytesIO | None = None
         self._everything: Ear
         self._own: Ear
 
@@ -138,15 +188,41 @@ class Stage:
             await self.clean()
             await self._everything.close()
             await self._own.close()
+        log = queue_log.read_text()[before:] if queue_log.exists() else ""
+        (self.folder / f"{name}.queue_log").write_text(log)
+        if self._linked is not None:
+            (self.folder / f"{name}.own.ami").write_bytes(self._linked.getvalue())
+            self._linked = None
+            return
         (self.folder / f"{name}.ami").write_bytes(self._everything.data)
         if self.has_own_user:
             (self.folder / f"{name}.own.ami").write_bytes(self._own.data)
-        log = queue_log.read_text()[before:] if queue_log.exists() else ""
-        (self.folder / f"{name}.queue_log").write_text(log)
         lists = self.folder / f"{name}.lists.json"
         lists.unlink(missing_ok=True)
         if self.lists:
             lists.write_text(json.dumps(self.lists, indent=1) + "\n")
+
+    @asynccontextmanager
+    async def live_link(self) -> AsyncIterator[tuple[Switchboard, Relay]]:
+        """A real switchboard behind a relay; what its link reads becomes the recording."""
+        relay = Relay(self.pbx)
+        self._linked = io.BytesIO()
+        address = AmiAddress(
+            host="127.0.0.1",
+            port=await relay.start(),
+            user=self.pbx.ami_user,
+            secret=self.pbx.ami_secret,
+        )
+        switchboard = Switchboard("pbx", address, Bus(), record=self._linked)
+        await switchboard.start()
+        await switchboard.link.wait_up()
+        try:
+            yield switchboard, relay
+            await self.no_channels()
+            await self._everything.quiet()
+        finally:
+            await switchboard.close()
+            await relay.close()
 
     async def clean(self) -> None:
         await self.network.clear()
@@ -203,13 +279,15 @@ class Stage:
         """Wait until so many phones are in bridges with somebody else."""
 
         async def bridged() -> int:
-            rows = [row for row in await self._hand.answer("CoreShowChannels") if row.get("BridgeId")]
+            rows = [
+                row for row in await self._hand.answer("CoreShowChannels") if row.get("BridgeId")
+            ]
             bridges = [row["BridgeId"] for row in rows]
             real = [row for row in rows if not row["Channel"].startswith("Local/")]
             return sum(bridges.count(row["BridgeId"]) > 1 for row in real)
 
         async with asyncio.timeout(20):
-            while await bridged() < legs:
+            while await bridged() < legs:  # noqa: ASYNC110 - Asterisk has no event for it
                 await asyncio.sleep(0.03)
         await self._everything.quiet(0.1)
 
