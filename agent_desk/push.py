@@ -40,8 +40,9 @@ BROADCAST_BYTES_PER_SECOND = 20_000_000
 """Coalesced topics slow down rather than send more than this to all desks together."""
 
 SLICE_DESKS = 50
-SLICE_BYTES = 200_000
-"""A broadcast pauses for the event loop after this many desks, or bytes: pops go in between."""
+SLICE_BYTES = 100_000
+"""A broadcast pauses after this many desks, or bytes, and keeps to that speed: pops go in between
+here, in the network, and in whoever reads for many desks."""
 
 BEAT_SECONDS = 15.0
 """The server says {"beat": …} this often; a client must answer pings half as often."""
@@ -221,7 +222,8 @@ class Topic:
         del desks[-count:]
         self._hub.send(self, frame, now)
         if desks:
-            asyncio.get_running_loop().call_soon(self._send_slice, frame, desks)
+            pause = len(frame) * count / BROADCAST_BYTES_PER_SECOND
+            asyncio.get_running_loop().call_later(pause, self._send_slice, frame, desks)
         else:
             self._sent()
 
