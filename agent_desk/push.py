@@ -39,10 +39,11 @@ COALESCE_SECONDS = 1.0
 BROADCAST_BYTES_PER_SECOND = 20_000_000
 """Coalesced topics slow down rather than send more than this to all desks together."""
 
-SLICE_DESKS = 50
+SLICE_DESKS = 25
 SLICE_BYTES = 100_000
-"""A broadcast pauses after this many desks, or bytes, and keeps to that speed: pops go in between
-here, in the network, and in whoever reads for many desks."""
+SLICE_SECONDS = 0.005
+"""A broadcast goes to this many desks, or bytes, and then pauses for at least this long: pops go in
+between, here and in the network."""
 
 BEAT_SECONDS = 15.0
 """The server says {"beat": …} this often; a client must answer pings half as often."""
@@ -222,7 +223,7 @@ class Topic:
         del desks[-count:]
         self._hub.send(self, frame, now)
         if desks:
-            pause = len(frame) * count / BROADCAST_BYTES_PER_SECOND
+            pause = max(SLICE_SECONDS, len(frame) * count / BROADCAST_BYTES_PER_SECOND)
             asyncio.get_running_loop().call_later(pause, self._send_slice, frame, desks)
         else:
             self._sent()
