@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from crm_store.signals import AgentState, AgentStateChanged, CallAnswered, Signal
-from cti.queue_model import WRAP_UP_REASON, QueueModel
+from cti.ami_actions import ActionFailed
+from cti.queue_model import WRAP_UP_REASON, Member, QueueModel
 
 log = logging.getLogger(__name__)
 
@@ -109,6 +110,38 @@ class Agents:
         """Available again; nothing happens to an agent who does not wrap up."""
         if self.state_of(login).state is AgentState.WRAP_UP:
             await self._set_paused(login, False, "")
+
+    async def take_places_again(self, places: Mapping[str, Mapping[str, Member]]) -> None:
+        """Put agents back into their queues, paused as they were: the PBX forgot them.
+
+        `places` are the members by queue and interface. A queue that is no more is left out.
+        """
+        for queue, members in places.items():
+            for member in members.values():
+                if member.agent in self._seats:
+                    try:
+                        await self._take_place(queue, member)
+                    except ActionFailed as error:
+                        log.warning("%s is not put back into %s: %s", member.agent, queue, error)
+
+    async def _take_place(self, queue: str, member: Member) -> None:
+        await self._action(
+            "QueueAdd",
+            Queue=queue,
+            Interface=member.endpoint,
+            StateInterface=member.endpoint,
+            MemberName=member.agent,
+            Penalty=str(self._seats[member.agent].penalties.get(queue, 0)),
+            Paused="true" if member.paused else "false",
+        )
+        if member.paused:
+            await self._action(
+                "QueuePause",
+                Queue=queue,
+                Interface=member.endpoint,
+                Paused="true",
+                Reason=member.reason,
+            )
 
     def on_signal(self, signal: Signal) -> None:
         """The bus's listener: an answer begins the wrap-up to be, a state its clock."""

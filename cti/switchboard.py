@@ -17,12 +17,12 @@ from typing import Any, BinaryIO
 from crm_store.bus import Bus
 from crm_store.signals import CallOffered, PbxLinkChanged, ScreenPop, Signal
 from cti.agents import Agents, AgentSeat
-from cti.ami import AmiError, AmiLink, AmiResponse, LinkState
+from cti.ami import ActionFailed, ActionTimeout, AmiError, AmiLink, AmiResponse, LinkState
 from cti.call_model import WANTED_EVENTS, CallModel
 from cti.call_rebuild import AsteriskLists
 from cti.call_recovery import CallRecovery
 from cti.call_state import CallNow
-from cti.queue_model import QUEUE_EVENTS, QueueModel
+from cti.queue_model import QUEUE_EVENTS, Member, QueueModel
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,7 @@ Message = dict[str, str]
 ON_SCREEN_VARIABLE = "DESKBELL_ON_SCREEN"
 """Set on a leg when its agent's screen has the call; until then the dialplan lets it not ring."""
 
+CORE_STATUS_SECONDS = 2.0
 RECONCILE_SECONDS = 60.0
 """How often the models are held against Asterisk's own lists, should an event ever be lost."""
 
@@ -79,6 +80,8 @@ class Switchboard:
         self._recovery.keep_back()
         self._reconcile_seconds = reconcile_seconds
         self._reconciling: asyncio.Task[None] | None = None
+        self._pbx_started = ""
+        self._lost_places: Mapping[str, Mapping[str, Member]] = {}
         self._letting_ring: set[asyncio.Task[None]] = set()
         bus.listen(self.agents.on_signal)
         bus.listen(self._on_offer_or_pop, CallOffered, ScreenPop)
@@ -154,6 +157,7 @@ class Switchboard:
     async def _on_up(self) -> None:
         """Rebuild from Asterisk's lists; what comes meanwhile is kept back and taken after them."""
         self._recovery.forget()
+        await self._restore_places()
         await self._rebuild()
         self._publish([PbxLinkChanged(pbx=self.name, at=time.time(), up=True)])
         log.info(
@@ -162,6 +166,22 @@ class Switchboard:
             len(self.calls.calls),
             len(self.queues.members),
         )
+
+    async def _restore_places(self) -> None:
+        """Asterisk keeps no queue members over a restart: put those back whom it had before."""
+        try:
+            status = (await self.link.action("CoreStatus", CORE_STATUS_SECONDS)).headers
+        except (ActionFailed, ActionTimeout) as error:
+            log.warning("PBX %s does not say since when it runs: %s", self.name, error)
+            return
+        started = f"{status.get('CoreStartupDate')} {status.get('CoreStartupTime')}"
+        if self._pbx_started not in ("", started):
+            log.warning("PBX %s was started again: its calls are lost", self.name)
+            self._lost_places = self._lost_places or dict(self.queues.members)
+        self._pbx_started = started
+        if self._lost_places:
+            await self.agents.take_places_again(self._lost_places)
+            self._lost_places = {}
 
     async def _rebuild(self) -> None:
         lists = AsteriskLists(
