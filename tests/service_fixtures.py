@@ -353,7 +353,15 @@ class DeskSession:
     async def serve(self, *queue_names: str) -> None:
         """Sign in to the queues; returns when the desk shows it."""
         await self.post("/api/agent/serve", {"queues": list(queue_names)})
+        await self.serves(*queue_names)
+
+    async def serves(self, *queue_names: str) -> None:
+        """Wait until the desk shows just these queues as served."""
         await self.until(lambda: set(self.own["state"]["queues"]) == set(queue_names))
+
+    async def shows_state(self, state: str) -> None:
+        """Wait until the desk shows the agent in this state."""
+        await self.until(lambda: self.own["state"]["state"] == state)
 
     async def close(self) -> None:
         if self._socket is not None:
