@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 from prometheus_client import generate_latest
+from sqlalchemy import select
 
 from agent_desk import api, pages, sign_in
 from agent_desk.agent_screens import topic_of
@@ -29,14 +30,15 @@ from agent_desk.sign_in import CHECK, HUB, LIMITER
 from agent_desk.unfinished import UnfinishedWork
 from agent_desk.visitor import PAGES, PARTS, json_answer, origin_is_ours, signed_in
 from crm_store import agents, queues
-from crm_store.models import Role
+from crm_store.models import Agent, DeskSession, Role
 
 log = logging.getLogger(__name__)
 
 UNFINISHED = web.AppKey("unfinished_work", UnfinishedWork)
 
-NAMES_SECONDS = 60.0
-"""Agents and queues are read from the store this often, for those who were added since."""
+REFRESH_SECONDS = 60.0
+"""Agents, queues and sessions are read from the store this often: another process may add or end
+them."""
 
 LARGEST_REQUEST = 1_048_576
 
@@ -152,7 +154,7 @@ async def _keep_running(app: web.Application) -> AsyncIterator[None]:
     app[HUB].start()
     audit = PopAudit(app[PARTS].database, app[PARTS].bus)
     tasks = [
-        asyncio.create_task(_keep_reading_names(app), name="desk names"),
+        asyncio.create_task(_keep_fresh(app), name="desk refresh"),
         asyncio.create_task(audit.run(), name="pop audit"),
     ]
     yield
@@ -175,10 +177,24 @@ async def _read_names(app: web.Application) -> None:
     live.name_queues([queue.name for queue in await queues.all_queues(database)])
 
 
-async def _keep_reading_names(app: web.Application) -> None:
+async def close_ended_sessions(app: web.Application) -> None:
+    """Close the desks whose session is no longer in the store: a new password, or a person who was
+    kept out."""
+    hub = app[HUB]
+    if not hub.desks:
+        return
+    query = select(DeskSession.id).join(Agent, Agent.id == DeskSession.agent_id).where(Agent.active)
+    async with app[PARTS].database.reading() as session:
+        alive = set(await session.scalars(query))
+    for session_id in {desk.session.session_id for desk in hub.desks} - alive:
+        hub.end_session(session_id)
+
+
+async def _keep_fresh(app: web.Application) -> None:
     while True:
-        await asyncio.sleep(NAMES_SECONDS)
+        await asyncio.sleep(REFRESH_SECONDS)
         try:
             await _read_names(app)
+            await close_ended_sessions(app)
         except Exception:
-            log.exception("the names of agents and queues could not be read; trying again")
+            log.exception("agents, queues and sessions could not be read; trying again")

@@ -93,8 +93,9 @@ def gate(routes: tuple[Route, ...]) -> list[Middleware]:
                 response.headers.setdefault(name, value)
             if request.app[PARTS].secure_cookies:
                 response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
-            if not request.path.startswith("/static/"):
-                response.headers.setdefault("Cache-Control", "no-store")
+            # Files are asked for again and are mostly unchanged; nobody's data is kept anywhere.
+            of_everybody = request.path.startswith("/static/")
+            response.headers.setdefault("Cache-Control", "no-cache" if of_everybody else "no-store")
         return response
 
     @web.middleware

@@ -6,6 +6,7 @@ the push; customers' pages are plain forms that work without any script.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -129,6 +130,7 @@ async def _live_values(request: web.Request) -> dict[str, Any]:
         "texts": desk_texts(_)
         | {
             "me": agent.login,
+            "now": time.time(),
             "queues": titles,
             "dispositions": {
                 choice.code: choice.title(_.code)

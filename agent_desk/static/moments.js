@@ -1,5 +1,7 @@
 // Moments and durations as the reader's language writes them, and timers that count by themselves.
 
+import { texts } from "./elements.js";
+
 const language = document.documentElement.lang;
 const digits = new Intl.NumberFormat(language, { minimumIntegerDigits: 2, useGrouping: false });
 const whole = new Intl.NumberFormat(language, { useGrouping: false });
@@ -51,8 +53,11 @@ export function count(element, since) {
   }
 }
 
+// A computer's clock may be wrong by minutes; the server said its own when it made the page.
+const ahead = texts.now ? performance.timeOrigin / 1000 - texts.now : 0;
+
 function tick(element) {
-  element.textContent = duration(Date.now() / 1000 - Number(element.dataset.since));
+  element.textContent = duration(Date.now() / 1000 - ahead - Number(element.dataset.since));
 }
 
 setInterval(() => {

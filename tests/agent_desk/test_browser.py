@@ -115,6 +115,7 @@ async def test_a_call_from_sign_in_to_wrap_up_by_keyboard(
 ) -> None:
     page = await chrome.window()
     await page.goto("/")
+    await expect(page.locator("[name=login]")).to_be_focused()
     await page.keyboard.type("lin")
     await page.keyboard.press("Tab")
     await page.keyboard.type(PASSWORD)

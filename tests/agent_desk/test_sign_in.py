@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
-import statistics
-import time
 
 import pytest
 import websockets
+from argon2 import extract_parameters
 
+from agent_desk import passwords
+from agent_desk.app import close_ended_sessions
 from agent_desk.guess_limiter import FAILURES_OF_ACCOUNT_AT_ADDRESS
+from agent_desk.passwords import PasswordCheck, TooBusy, hash_password
 from agent_desk.visitor import SESSION_COOKIE
 from crm_store import agents
 from crm_store.signals import AgentState
-from tests.agent_desk.conftest import PASSWORD, RunningDesk, Visitor
+from tests.agent_desk.conftest import PASSWORD, PASSWORD_HASH, RunningDesk, Visitor
 from tests.agent_desk.push_client import connected
 
 pytestmark = pytest.mark.db
@@ -76,16 +79,34 @@ async def test_a_login_with_control_characters_stays_one_line_in_the_log(
     assert not [r for r in caplog.records if "\n" in r.getMessage()]
 
 
-async def test_an_unknown_name_costs_as_much_as_a_known_one(visitor: Visitor) -> None:
-    async def cost(login: str) -> float:
-        start = time.thread_time() + time.process_time()
-        await visitor.sign_in(login, "wrong password")
-        return time.thread_time() + time.process_time() - start
+async def test_an_unknown_name_costs_as_much_as_a_known_one() -> None:
+    check = PasswordCheck()
+    assert extract_parameters(passwords._nobody()) == extract_parameters(PASSWORD_HASH)
+    assert await check.matches(PASSWORD_HASH, PASSWORD)
+    assert not await check.matches(None, PASSWORD)
+    # Nobody's password is compared, and yet lets nobody in.
+    assert not await check.matches(None, "nobody has this password")
+    check.close()
 
-    known = [await cost(login) for login in ("lin", "maria", "sara")]
-    unknown = [await cost(login) for login in ("nobody", "nemo", "niemand")]
-    # Hashing dominates both; without it the unknown name costs a twentieth.
-    assert statistics.median(unknown) > 0.5 * statistics.median(known)
+
+async def test_too_many_at_once_are_asked_to_come_again() -> None:
+    check = PasswordCheck()
+    waiting = [
+        asyncio.ensure_future(check.matches("not even a hash", "x"))
+        for _ in range(passwords.MOST_WAITING)
+    ]
+    await asyncio.sleep(0)
+    with pytest.raises(TooBusy):
+        await check.matches(PASSWORD_HASH, PASSWORD)
+    assert not any(await asyncio.gather(*waiting))
+    assert await check.matches(PASSWORD_HASH, PASSWORD)
+    check.close()
+
+
+@pytest.mark.parametrize("password", ["", "short", "x" * 1025])
+def test_a_password_too_short_or_too_long_is_refused(password: str) -> None:
+    with pytest.raises(ValueError, match="8 to 1024"):
+        hash_password(password)
 
 
 async def test_a_guesser_is_stopped_and_nobody_else_is(
@@ -137,8 +158,6 @@ async def test_json_sign_in_refuses_what_another_site_can_send(visitor: Visitor)
 async def test_a_password_may_be_typed_with_composed_or_decomposed_letters(
     desk: RunningDesk, visitor: Visitor
 ) -> None:
-    from agent_desk.passwords import hash_password  # noqa: PLC0415
-
     async with desk.database.transaction() as transaction:
         await agents.set_password_hash(transaction, "lin", hash_password("contraseña"))
     status, _ = await visitor.sign_in("lin", "contrasen\u0303a")
@@ -172,6 +191,19 @@ async def test_signing_out_works_while_the_telephone_side_is_away(
     status, to = await lin.send_form("/sign-out")
     assert (status, to) == (303, "/sign-in")
     assert (await lin.get("/desk"))[0] == 303
+
+
+async def test_a_new_password_closes_the_open_desks(desk: RunningDesk, lin: Visitor) -> None:
+    async with connected(desk.push_url, additional_headers={"Cookie": lin.cookie}) as client:
+        await client.subscribe("agent:lin")
+        await close_ended_sessions(desk.app)
+        assert len(desk.hub.desks) == 1
+        async with desk.database.transaction() as transaction:
+            await agents.set_password_hash(transaction, "lin", PASSWORD_HASH)
+        await close_ended_sessions(desk.app)
+        with pytest.raises(websockets.ConnectionClosed):
+            await client.until_event("never")
+        assert client.socket.close_code == 4401
 
 
 async def test_an_agent_kept_out_has_no_session_any_more(desk: RunningDesk, lin: Visitor) -> None:
