@@ -181,12 +181,14 @@ async def close_ended_sessions(app: web.Application) -> None:
     """Close the desks whose session is no longer in the store: a new password, or a person who was
     kept out."""
     hub = app[HUB]
-    if not hub.desks:
+    # Taken before the question: who connects meanwhile has a session that the answer may lack.
+    open_now = {desk.session.session_id for desk in hub.desks}
+    if not open_now:
         return
     query = select(DeskSession.id).join(Agent, Agent.id == DeskSession.agent_id).where(Agent.active)
     async with app[PARTS].database.reading() as session:
         alive = set(await session.scalars(query))
-    for session_id in {desk.session.session_id for desk in hub.desks} - alive:
+    for session_id in open_now - alive:
         hub.end_session(session_id)
 
 
