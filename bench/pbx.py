@@ -227,6 +227,10 @@ class Pbx:
                 + b"Timestamp: %.6f\r\n" % time.time()
                 + self._member(member, b"MemberName: ", b"Interface: ")
             )
+        if name == "setvar":
+            return success + b"Message: Variable Set\r\n\r\n"
+        if name == "corestatus":
+            return success + b"CoreStartupDate: 2026-01-01\r\nCoreStartupTime: 00:00:00\r\n\r\n"
         if name == "coreshowchannels":
             return self._list(success, identity, b"CoreShowChannels", self._channels())
         if name == "queuestatus":
