@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -70,7 +70,15 @@ class CustomerCard:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as orjson and ScreenPop take them; `points_hundredths` is the total."""
-        return asdict(self) | {"points_hundredths": self.points_hundredths}
+        # dataclasses.asdict copies every value deeply, at ten times the cost.
+        plain = _plain(self)
+        for name in ("contact_points", "cards", "interactions"):
+            plain[name] = [_plain(record) for record in plain[name]]
+        return plain | {"points_hundredths": self.points_hundredths}
+
+
+def _plain(record: Any) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in record.__dataclass_fields__}
 
 
 @dataclass(frozen=True, slots=True)
