@@ -148,10 +148,20 @@ class CallModel:
         state = message.get("ChannelState")
         if state == STATE_RINGING:
             channel.ringing = True
+            if not channel.dialled and not channel.local:
+                self._rings_unannounced(channel)
         elif state == STATE_UP:
             channel.up = True
             if channel.uniqueid == channel.call.first_uniqueid:
                 channel.call.first_was_up = True
+
+    def _rings_unannounced(self, channel: Channel) -> None:
+        """A leg rings whose DialBegin was lost, or is still to come."""
+        call, parties = channel.call, self._live.parties
+        first = channel.uniqueid == call.first_uniqueid
+        if not first and parties.is_dialled_phone(channel.endpoint, channel.number, ""):
+            channel.dialled = True
+            self._live.offer(channel, "", "")
 
     def _on_rename(self, message: Message) -> None:
         channel = self._live.channels.get(message.get("Uniqueid", ""))

@@ -49,6 +49,9 @@ def rebuild(
         _see_channel(live, leg, row)
     _see_parked(live, lists.parked_calls, park)
     waiting = _waiting_calls(live, lists.queue_status)
+    left = [c for c in live.calls.values() if c.waiting and c.linkedid not in waiting]
+    for call in left:
+        call.waiting = False
     for linkedid, entry in waiting.items():
         _see_waiting(live, live.calls[linkedid], entry)
     for leg, _ in legs:
@@ -57,10 +60,10 @@ def rebuild(
         _see_bridge(live, leg, row)
     for leg, _ in legs:
         _see_talking(live, leg)
+    for call in left:
+        live.leave_queue(call, CallLeave.ANSWERED if call.talking else CallLeave.TIMEOUT)
     for call in list(live.calls.values()):
         live.goes_on(call)
-        if call.waiting and call.linkedid not in waiting:
-            live.leave_queue(call, CallLeave.ANSWERED if call.talking else CallLeave.TIMEOUT)
         if call.untold:
             live.tell_started(call)
 
@@ -70,10 +73,6 @@ def _legs(
 ) -> list[tuple[Channel, Message]]:
     """The channels listed, each with its row; those that are not listed have ended."""
     rows = sorted((row for row in channels if row.get("Uniqueid")), key=_oldest_first)
-    alive = {row["Uniqueid"] for row in rows}
-    for channel in list(live.channels.values()):
-        if channel.uniqueid not in alive:
-            live.drop_channel(channel, UNKNOWN_CAUSE, "")
     legs: list[tuple[Channel, Message]] = []
     for row in rows:
         live.ended_channels.discard(row["Uniqueid"])
@@ -81,6 +80,11 @@ def _legs(
         leg = resolve(row)
         if leg is not None:
             legs.append((leg, row))
+    # Only now: a call whose known legs have ended may go on with one that is news.
+    alive = {row["Uniqueid"] for row in rows}
+    for channel in list(live.channels.values()):
+        if channel.uniqueid not in alive:
+            live.drop_channel(channel, UNKNOWN_CAUSE, "")
     return legs
 
 
@@ -104,7 +108,9 @@ def _see_channel(live: LiveCalls, channel: Channel, row: Message) -> None:
     channel.up = state == STATE_UP
     channel.ringing = state == STATE_RINGING
     first = channel.uniqueid == call.first_uniqueid
-    if application in OUTGOING_APPLICATIONS or (state == STATE_DOWN and not first):
+    # A leg that is down is only about to be rung, which is certain for a known phone alone.
+    about_to_ring = not first and channel.endpoint in live.parties.members
+    if about_to_ring if state == STATE_DOWN else application in OUTGOING_APPLICATIONS:
         channel.dialled = True
     if application in VOICEMAIL_APPLICATIONS:
         call.voicemail = True
@@ -162,7 +168,11 @@ def _see_waiting(live: LiveCalls, call: Call, entry: Message) -> None:
 
 def _see_dialled(live: LiveCalls, channel: Channel) -> None:
     call = channel.call
-    if channel.local or not channel.dialled or channel.uniqueid in call.offers:
+    if channel.local or not channel.dialled:
+        return
+    if channel.uniqueid in call.offers:
+        if channel.up:
+            live.answered(channel)
         return
     is_phone = live.parties.is_dialled_phone(channel.endpoint, channel.number, "")
     first = call.first

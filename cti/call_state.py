@@ -319,9 +319,11 @@ class PartyGuess:
             return False
         resource = endpoint.partition("/")[2].lower()
         lowered = context.lower()
+        if number.lower() == resource != "":
+            return True
         if _has_word(resource, TRUNK_WORDS) or _has_word(lowered, TRUNK_WORDS):
             return False
-        if _has_word(lowered, PHONE_WORDS) or number.lower() == resource != "":
+        if _has_word(lowered, PHONE_WORDS):
             return True
         return _is_extension(resource) or _is_extension(number)
 

@@ -89,7 +89,7 @@ class LiveCalls:
         ringing = tuple(offer for offer in call.offers.values() if offer.open)
         if call.parked:
             state = "parked"
-        elif talking or call.talking:
+        elif talking:
             state = "held" if any(channel.held for channel in talking) else "answered"
         elif ringing:
             state = "ringing"
@@ -408,12 +408,12 @@ class LiveCalls:
             break
 
     def leave_bridge(self, channel: Channel) -> None:
-        members = self.bridges.get(channel.bridge)
-        channel.bridge = ""
+        bridge, channel.bridge = channel.bridge, ""
+        members = self.bridges.get(bridge)
         if members is not None:
             members.pop(channel.uniqueid, None)
             if not members:
-                self.bridges = {name: left for name, left in self.bridges.items() if left}
+                del self.bridges[bridge]
 
     def transferred(self, call: Call, endpoint: str, target: str, cause: str) -> None:
         call.transferred_to, call.left_by = target, ""

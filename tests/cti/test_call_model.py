@@ -228,7 +228,7 @@ def _renamed(name: str, value: str) -> str:
 def _summaries(messages: list[Message]) -> dict[str, tuple[object, ...]]:
     signals, _ = fed([dict(message) for message in messages])
     return {
-        signal.call: (signal.outcome, signal.queue, tuple(signal.rang), signal.answered_by)
+        signal.call: (signal.outcome, signal.queue, frozenset(signal.rang), signal.answered_by)
         for signal in signals
         if isinstance(signal, CallSummary)
     }
