@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Programs that were unpacked because they could not be installed are found there.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-# Tests are bound by processes that wait (Asterisk, Chromium), so two workers suit two cores.
+# A file's tests stay on one worker, which starts its Asterisk, database or browser once.
 WORKERS ?= 2
 
 .PHONY: help demo test check lint bench format clean
@@ -19,7 +19,7 @@ demo: ## Set up all that is needed and run the whole of Deskbell here, with samp
 test: ## Set up, lint and run every test on the real parts
 	@$(PYTHON) bootstrap.py test
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 check: ## Format, lint, strict types, import layers, unit tests: under a minute
 	@$(PYTHON) bootstrap.py check

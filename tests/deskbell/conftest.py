@@ -14,7 +14,7 @@ __all__ = ["deskbell"]
 
 @pytest.fixture(scope="session")
 def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The folder of a demo that runs. Tests that use it are of the xdist group "demo"."""
+    """The folder of a demo that runs. Its tests stand in one file, so that one worker has it."""
     place = tmp_path_factory.mktemp("demo with a space")
     with started("demo", "--folder", place, DESKBELL_DESK_PORT="0") as process:
         lines_until(process, "Deskbell runs: ")

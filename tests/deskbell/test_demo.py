@@ -15,10 +15,10 @@ import pytest
 from deskbell import running_demo
 from deskbell.running_demo import Demo
 from tests.deskbell.command import CommandLine, lines_until, started
+from tests.deskbell.cuttable_way import cut, cuttable_way
 from tests.deskbell.desk_http import serve_queues
 
-# One demo serves them all; it is enough that one worker starts it.
-pytestmark = [pytest.mark.asterisk, pytest.mark.xdist_group("demo")]
+pytestmark = pytest.mark.asterisk
 
 UP = "Deskbell runs: "
 
@@ -69,6 +69,30 @@ def test_watch_shows_what_is_now(demo_folder: Path, deskbell: CommandLine) -> No
     assert deskbell("watch", "--folder", demo_folder, "--once") == 0
     assert "connected" in deskbell.output
     assert "sales" in deskbell.output
+
+
+def test_a_lost_connection_is_made_again_and_everything_shown_anew(demo_folder: Path) -> None:
+    demo = running_demo.running(demo_folder)
+    supervisor = demo.supervisor()
+    with cuttable_way(demo.url) as (url, open_now):
+        words = ("watch", "--url", url, "--user", supervisor.login, "--json")
+        with started(*words, DESKBELL_PASSWORD=supervisor.password) as watching:
+            for _ in range(2):
+                missing = {"calls", "queues", "agents"}
+                while missing:
+                    frame = json.loads(lines_until(watching, '"snapshot"')[-1])
+                    missing.remove(frame["topic"])
+                cut(open_now)
+
+
+def test_a_wrong_password_is_told_in_a_line(
+    demo_folder: Path, deskbell: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = running_demo.running(demo_folder).url
+    monkeypatch.setenv("DESKBELL_PASSWORD", "not this one")
+    assert deskbell("watch", "--url", url, "--user", "nobody", "--once") == 1
+    assert deskbell.errors.startswith(f"deskbell: {url} refused nobody: ")
+    assert len(deskbell.errors.splitlines()) == 1
 
 
 def test_a_call_reaches_the_agent_who_serves_the_queue(demo_folder: Path, demo: Demo) -> None:
