@@ -42,11 +42,16 @@ class Agents:
     """Moves the agents of one PBX. The result of each command is heard from the queue model."""
 
     def __init__(
-        self, action: Action, queues: QueueModel, wrap_up_seconds: Mapping[str, float]
+        self,
+        action: Action,
+        queues: QueueModel,
+        wrap_up_seconds: Mapping[str, float],
+        default_wrap_up_seconds: float = DEFAULT_WRAP_UP_SECONDS,
     ) -> None:
         self._action = action
         self._queues = queues
         self._wrap_up_seconds = wrap_up_seconds
+        self._default_wrap_up_seconds = default_wrap_up_seconds
         self._seats: dict[str, AgentSeat] = {}
         self._endpoints: set[str] = set()
         self._last_queue: dict[str, str] = {}
@@ -194,8 +199,8 @@ class Agents:
         queue = self._last_queue.get(login)
         queues = (queue,) if queue is not None else self._queues.queues_of(login)
         return max(
-            (self._wrap_up_seconds.get(name, DEFAULT_WRAP_UP_SECONDS) for name in queues),
-            default=DEFAULT_WRAP_UP_SECONDS,
+            (self._wrap_up_seconds.get(name, self._default_wrap_up_seconds) for name in queues),
+            default=self._default_wrap_up_seconds,
         )
 
     def _stop_wrap_up_clock(self, login: str) -> None:

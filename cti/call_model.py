@@ -441,3 +441,8 @@ HANDOVERS: Final = {
 }
 WANTED_EVENTS: Final = frozenset((*EVENTS, *HANDOVERS))
 """The names of the events that the model reads; all others may be dropped unparsed."""
+ONLY_WITH: Final = {
+    "VarSet": ("Variable: QUEUESTATUS",),
+    "Newexten": tuple(f"Application: {name}" for name in VOICEMAIL_APPLICATIONS),
+}
+"""Of these a PBX without event filters sends by far the most; a live link reads only these."""

@@ -16,9 +16,9 @@ from typing import Any, BinaryIO
 
 from crm_store.bus import Bus
 from crm_store.signals import CallOffered, PbxLinkChanged, ScreenPop, Signal
-from cti.agents import Agents, AgentSeat
+from cti.agents import DEFAULT_WRAP_UP_SECONDS, Agents, AgentSeat
 from cti.ami import ActionFailed, ActionTimeout, AmiError, AmiLink, AmiResponse, LinkState
-from cti.call_model import WANTED_EVENTS, CallModel
+from cti.call_model import ONLY_WITH, WANTED_EVENTS, CallModel
 from cti.call_rebuild import AsteriskLists
 from cti.call_recovery import CallRecovery
 from cti.call_state import CallNow
@@ -57,19 +57,23 @@ class Switchboard:
         *,
         trunks: Iterable[str] = (),
         wrap_up_seconds: Mapping[str, float] | None = None,
+        default_wrap_up_seconds: float = DEFAULT_WRAP_UP_SECONDS,
         record: BinaryIO | None = None,
         reconcile_seconds: float = RECONCILE_SECONDS,
     ) -> None:
         self.name = name
         self.calls = CallModel(name, trunks=trunks)
         self.queues = QueueModel(name)
-        self.agents = Agents(self.action, self.queues, wrap_up_seconds or {})
+        self.agents = Agents(
+            self.action, self.queues, wrap_up_seconds or {}, default_wrap_up_seconds
+        )
         self.link = AmiLink(
             address.host,
             address.port,
             address.user,
             address.secret,
             wanted_events=WANTED_EVENTS | QUEUE_EVENTS,
+            only_with=ONLY_WITH,
             on_message=self._on_message,
             on_up=self._on_up,
             on_down=self._on_down,

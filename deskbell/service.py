@@ -95,6 +95,7 @@ class Service:
                 self.bus,
                 trunks=(TRUNK,),
                 wrap_up_seconds=wrap_up,
+                default_wrap_up_seconds=float(self.settings.wrap_up.seconds),
                 record=self._record_ami,
             )
         self.seat_agents(agents)
@@ -173,6 +174,7 @@ class Service:
             region=self.settings.numbers.region,
             session_hours=desk.session_hours,
             public_url=desk.public_url,
+            behind_proxy=desk.behind_proxy,
             secure_cookies=bool(desk.tls_certificate) or desk.public_url.startswith("https"),
             registry=CollectorRegistry(),
             link_is_up=self.links_are_up,
