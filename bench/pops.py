@@ -19,7 +19,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -50,6 +50,9 @@ class Load:
     @property
     def calls(self) -> int:
         return round(self.seconds * self.per_second)
+
+    def manner(self, *, at_once: bool) -> Load:
+        return replace(self, at_once=at_once)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,13 +124,14 @@ def run(load: Load, url: str, *, command: Sequence[str] = ()) -> Result:
             _tell(desks, _desk_orders(load, seats, port, pbx_name))
             _hear(desks, CONNECT_SECONDS)
             time.sleep(SETTLE_SECONDS)
-            before = [_cpu_seconds(process) for process in (service, pbx, desks)]
+            all_three: tuple[subprocess.Popen[Any], ...] = (service, pbx, desks)
+            before = [_cpu_seconds(process) for process in all_three]
             began = time.monotonic()
             _tell(pbx, "go")
             sent = _hear(pbx, load.seconds + 60)
             cpu, *others = (
                 _cpu_seconds(process) - earlier
-                for process, earlier in zip((service, pbx, desks), before, strict=True)
+                for process, earlier in zip(all_three, before, strict=True)
             )
             took = time.monotonic() - began
             memory = psutil.Process(service.pid).memory_info().rss / 1e6

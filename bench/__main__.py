@@ -1,0 +1,91 @@
+"""`python -m bench [PART…]`: measure, print PASS or MISS, and write docs/performance.md.
+
+Parts: model, sqlite, postgresql, sqlite-at-once, postgresql-at-once; all of them without any. What
+was measured before is kept in var/bench/results.json, so that one part can be measured again. The
+exit code is 1 only if something was lost or wrong: how fast a machine is, is no fault.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from bench import parse_bench, pops, report, stores
+from bench.pops import Load
+
+RECORDED = Path("tests/recorded")
+CALL = RECORDED / "queue_one_member.own.ami"
+RESULTS = stores.FOLDER / "results.json"
+PARTS = ("model", *report.RUNS)
+OPENED: dict[str, Callable[[int], AbstractContextManager[str]]] = {
+    "sqlite": stores.sqlite_url,
+    "postgresql": stores.postgresql_url,
+}
+
+
+def measure_model(messages: int, rounds: int) -> dict[str, Any]:
+    """The model bench over both corpora."""
+    own = sorted(RECORDED.glob("*.own.ami"))
+    corpora = {"filtered": own, "unfiltered": sorted({*RECORDED.glob("*.ami")} - {*own})}
+    return {
+        name: asyncio.run(parse_bench.measure(parse_bench.load(files, messages), rounds))
+        for name, files in corpora.items()
+    }
+
+
+def measure_pops(part: str, load: Load) -> dict[str, Any]:
+    """One run of the service against that part's database."""
+    database, _, manner = part.partition("-")
+    with OPENED[database](load.customers) as url:
+        return pops.as_row(pops.run(load.manner(at_once=manner == "at-once"), url))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--seconds", type=float, default=65.0)
+    parser.add_argument("--per-second", type=float, default=100.0)
+    parser.add_argument("--desks", type=int, default=1_000)
+    parser.add_argument("--customers", type=int, default=1_000_000)
+    parser.add_argument("--talk-seconds", type=float, default=4.0)
+    parser.add_argument("--messages", type=int, default=40_000)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--page", type=Path, default=report.PAGE)
+    given = parser.parse_args(arguments)
+    if unknown := set(given.parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    logging.disable(logging.INFO)
+    load = Load(
+        recording=CALL,
+        seconds=given.seconds,
+        per_second=given.per_second,
+        desks=given.desks,
+        customers=given.customers,
+        talk_seconds=given.talk_seconds,
+    )
+    stores.FOLDER.mkdir(parents=True, exist_ok=True)
+    results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    faults = []
+    for part in given.parts or PARTS:
+        print(f"{part} …", file=sys.stderr, flush=True)
+        if part == "model":
+            results[part] = measure_model(given.messages, given.rounds)
+        else:
+            results[part] = measure_pops(part, load)
+            faults += results[part]["faults"]
+        RESULTS.write_text(json.dumps(results, indent=1))
+        report.write(results, given.page)
+    for met, text in report.verdicts(results):
+        print(f"{'PASS' if met else 'MISS'}  {text}")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
