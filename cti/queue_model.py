@@ -136,7 +136,9 @@ class QueueModel:
         numbers = self._numbers.setdefault(queue, _Numbers())
         member = members.get(endpoint)
         if member is None:
-            member = members[endpoint] = Member(agent, endpoint)
+            # A member by a Local channel sits at the phone whose state counts for it.
+            local = endpoint.startswith("Local/") and message.get("StateInterface")
+            member = members[endpoint] = Member(agent, local or endpoint)
             self._places.setdefault(agent, {})[queue, endpoint] = member
         else:
             numbers.count(member, -1)
@@ -200,7 +202,7 @@ class QueueModel:
     def _agent_now(self, agent: str) -> AgentStateChanged:
         places = self._places.get(agent, {})
         told = self._told_agents.get(agent)
-        endpoint = next((endpoint for _, endpoint in places), told.endpoint if told else "")
+        endpoint = next((m.endpoint for m in places.values()), told.endpoint if told else "")
         state, reason = _state(places.values())
         return AgentStateChanged(
             pbx=self.pbx,

@@ -1,0 +1,183 @@
+"""The queue model, held to recorded streams and to what Asterisk itself listed at some moments."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crm_store.signals import AgentState, AgentStateChanged, QueueChanged, Signal
+from cti.ami_framing import ALWAYS_WANTED, AmiFramer
+from cti.call_model import WANTED_EVENTS
+from cti.pbx_configuration import WANTED_EVENTS as ASKED_OF_ASTERISK
+from cti.queue_model import PHONE_UNREACHABLE, QUEUE_EVENTS, WRAP_UP_REASON, QueueModel
+from tests.asterisk_lists import Lists
+from tests.cti.recordings import RECORDED, Message
+
+pytestmark = pytest.mark.unit
+
+MOMENTS = [
+    pytest.param(file, place, id=f"{file.name.removesuffix('.lists.json')}-{place}")
+    for file in sorted(RECORDED.glob("*.lists.json"))
+    if not file.name.startswith("other_")
+    for place in range(len(json.loads(file.read_text("utf-8"))))
+]
+
+
+def queue_messages(name: str) -> list[Message]:
+    messages = AmiFramer(QUEUE_EVENTS).feed((RECORDED / name).read_bytes())
+    return [message for message in messages if "Event" in message]
+
+
+def told_last(
+    signals: list[Signal],
+) -> tuple[dict[str, AgentStateChanged], dict[str, QueueChanged]]:
+    agents = {s.agent: s for s in signals if isinstance(s, AgentStateChanged)}
+    queues = {s.queue: s for s in signals if isinstance(s, QueueChanged)}
+    return agents, queues
+
+
+def fed(messages: list[Message], model: QueueModel | None = None) -> list[Signal]:
+    model = model or QueueModel("pbx")
+    return [signal for message in messages for signal in model.feed(message)]
+
+
+@pytest.mark.parametrize(("file", "place"), MOMENTS)
+def test_the_model_says_what_asterisk_listed(file: Path, place: int) -> None:
+    """Followed from its first member on, the model knows what QueueStatus answers."""
+    moment = json.loads(file.read_text("utf-8"))[place]
+    stream = (RECORDED / f"{file.name.removesuffix('.lists.json')}.own.ami").read_bytes()
+    followed = AmiFramer(QUEUE_EVENTS).feed(stream[: moment["own"]])
+    agents, queues = told_last(fed([m for m in followed if "Event" in m]))
+    listed_agents, listed_queues = told_last([*QueueModel("pbx").rebuild(moment["queues"])])
+    for name, state in agents.items():
+        if name in listed_agents:
+            listed = listed_agents[name]
+            assert (state.state, state.reason, state.queues, state.endpoint) == (
+                listed.state,
+                listed.reason,
+                listed.queues,
+                listed.endpoint,
+            )
+        else:
+            assert state.state is AgentState.OFFLINE
+    for name, numbers in queues.items():
+        listed_numbers = listed_queues[name]
+        assert (numbers.waiting, numbers.available, numbers.paused, numbers.busy) == (
+            listed_numbers.waiting,
+            listed_numbers.available,
+            listed_numbers.paused,
+            listed_numbers.busy,
+        )
+
+
+def test_an_agents_day_as_asterisk_tells_it() -> None:
+    states = [
+        signal.state
+        for signal in fed(queue_messages("queue_one_member.own.ami"))
+        if isinstance(signal, AgentStateChanged)
+    ]
+    assert AgentState.OFFLINE not in states[1:-1]
+    middle = [state for state in states if state is not AgentState.OFFLINE]
+    assert middle[:4] == [
+        AgentState.AVAILABLE,
+        AgentState.RINGING,
+        AgentState.ON_CALL,
+        AgentState.AVAILABLE,
+    ]
+
+
+def test_a_member_by_a_local_channel_sits_at_their_phone() -> None:
+    agents, _ = told_last(fed(queue_messages("other_queue_ring_all_local.ami")))
+    assert agents["Alice"].endpoint == "PJSIP/alice"
+
+
+def member(**headers: str) -> Message:
+    return {
+        "Event": "QueueMemberStatus",
+        "Queue": "service",
+        "Interface": "PJSIP/1001",
+        "MemberName": "lin",
+        "Status": "1",
+        "Paused": "0",
+    } | headers
+
+
+@pytest.mark.parametrize(
+    ("headers", "state", "reason"),
+    [
+        ({}, AgentState.AVAILABLE, ""),
+        ({"Status": "6"}, AgentState.RINGING, ""),
+        ({"Status": "2"}, AgentState.ON_CALL, ""),
+        ({"Status": "8", "Paused": "1", "PausedReason": "lunch"}, AgentState.ON_CALL, ""),
+        ({"Paused": "1", "PausedReason": "lunch"}, AgentState.PAUSED, "lunch"),
+        ({"Paused": "1", "PausedReason": WRAP_UP_REASON}, AgentState.WRAP_UP, ""),
+        ({"Status": "5"}, AgentState.OFFLINE, PHONE_UNREACHABLE),
+        ({"Status": "99"}, AgentState.AVAILABLE, ""),
+    ],
+)
+def test_a_state_is_read_off_the_member(
+    headers: dict[str, str], state: AgentState, reason: str
+) -> None:
+    (told, _) = fed([member(**headers)])
+    assert isinstance(told, AgentStateChanged)
+    assert (told.state, told.reason) == (state, reason)
+
+
+def test_nothing_new_is_not_told() -> None:
+    model = QueueModel("pbx")
+    assert len(fed([member()], model)) == 2
+    assert fed([member(), member()], model) == []
+    (_, numbers) = fed([member(Paused="1", PausedReason="lunch")], model)
+    assert isinstance(numbers, QueueChanged)
+    assert (numbers.available, numbers.paused, numbers.busy) == (0, 1, 0)
+
+
+def test_an_agent_who_left_all_queues_is_offline() -> None:
+    model = QueueModel("pbx")
+    fed([member(), member(Queue="sales")], model)
+    assert model.queues_of("lin") == ("sales", "service")
+    fed([{"Event": "QueueMemberRemoved"} | member() | {"Event": "QueueMemberRemoved"}], model)
+    assert model.queues_of("lin") == ("sales",)
+    (gone, _) = fed([member(Queue="sales") | {"Event": "QueueMemberRemoved"}], model)
+    assert isinstance(gone, AgentStateChanged)
+    assert (gone.state, gone.queues) == (AgentState.OFFLINE, ())
+
+
+STREAMS = sorted(file.name for file in RECORDED.glob("*.ami") if "relinked" not in file.name)
+
+
+@settings(max_examples=60)
+@given(st.sampled_from(STREAMS), st.integers(0, 1 << 32))
+def test_after_a_rebuild_the_model_is_what_the_lists_say(name: str, seed: int) -> None:
+    """However much was lost or came twice before, Asterisk's list makes it right again."""
+    messages, choose = queue_messages(name), Random(seed)
+    tracker, model = Lists(), QueueModel("pbx")
+    tracker.feed(messages)
+    told: list[Signal] = []
+    for message in messages:
+        for _ in range(choose.choice((0, 1, 1, 2))):
+            told += model.feed(message)
+    told += model.rebuild(tracker.queue_status())
+    fresh = QueueModel("pbx")
+    agents, _ = told_last([*fresh.rebuild(tracker.queue_status())])
+    for agent, state in agents.items():
+        known = model.state_of(agent)
+        assert known is not None
+        assert (known.state, known.queues) == (state.state, state.queues)
+    assert model.members.keys() >= fresh.members.keys()
+
+
+@pytest.mark.parametrize("message", [{}, {"Event": "QueueMemberAdded"}, {"Event": "QueueParams"}])
+def test_an_odd_message_costs_nothing(message: Message) -> None:
+    assert fed([message, message | {"Queue": ""}]) == []
+
+
+def test_asterisk_is_asked_for_what_the_models_read_and_no_more() -> None:
+    """VarSet and Newexten are let through by narrower filters; QueueMember only answers a list."""
+    read = WANTED_EVENTS | QUEUE_EVENTS | ALWAYS_WANTED
+    assert set(ASKED_OF_ASTERISK) == read - {"VarSet", "Newexten", "QueueMember"}
