@@ -184,47 +184,48 @@ class QueueModel:
         return ()
 
     def _news(self, queues: Iterable[str], agents: Iterable[str]) -> Sequence[Signal]:
-        news: list[Signal] = []
-        for agent in agents:
-            state = self._agent_now(agent)
-            told = self._told_agents.get(agent)
-            if told is None or not _same_state(told, state):
-                self._told_agents[agent] = state
-                news.append(state)
-        for queue in queues:
-            numbers = self._queue_now(queue)
-            before = self._told_queues.get(queue)
-            if before is None or not _same_numbers(before, numbers):
-                self._told_queues[queue] = numbers
-                news.append(numbers)
-        return news
+        told = (*map(self._agent_news, agents), *map(self._queue_news, queues))
+        return [signal for signal in told if signal is not None]
 
-    def _agent_now(self, agent: str) -> AgentStateChanged:
-        places = self._places.get(agent, {})
+    def _agent_news(self, agent: str) -> AgentStateChanged | None:
+        """The agent's state now, if it is another than was told; most messages change nothing."""
         told = self._told_agents.get(agent)
+        places = self._places.get(agent, {})
         endpoint = next((m.endpoint for m in places.values()), told.endpoint if told else "")
         state, reason = _state(places.values())
-        return AgentStateChanged(
+        queues = self.queues_of(agent)
+        now = (state, reason, queues, endpoint)
+        if told is not None and (told.state, told.reason, told.queues, told.endpoint) == now:
+            return None
+        changed = self._told_agents[agent] = AgentStateChanged(
             pbx=self.pbx,
             at=self._at,
             agent=agent,
             endpoint=endpoint,
             state=state,
             reason=reason,
-            queues=self.queues_of(agent),
+            queues=queues,
         )
+        return changed
 
-    def _queue_now(self, queue: str) -> QueueChanged:
+    def _queue_news(self, queue: str) -> QueueChanged | None:
+        """The queue's numbers now, if they are others than were told."""
+        told = self._told_queues.get(queue)
         numbers = self._numbers.get(queue) or _Numbers()
-        return QueueChanged(
+        waiting = self.waiting.get(queue, 0)
+        now = (waiting, numbers.available, numbers.paused, numbers.busy)
+        if told is not None and (told.waiting, told.available, told.paused, told.busy) == now:
+            return None
+        changed = self._told_queues[queue] = QueueChanged(
             pbx=self.pbx,
             at=self._at,
             queue=queue,
-            waiting=self.waiting.get(queue, 0),
+            waiting=waiting,
             available=numbers.available,
             paused=numbers.paused,
             busy=numbers.busy,
         )
+        return changed
 
 
 def _state(places: Collection[Member]) -> tuple[AgentState, str]:
@@ -244,24 +245,6 @@ def _state(places: Collection[Member]) -> tuple[AgentState, str]:
     if statuses & UNREACHABLE:
         return AgentState.OFFLINE, PHONE_UNREACHABLE
     return AgentState.AVAILABLE, ""
-
-
-def _same_state(told: AgentStateChanged, now: AgentStateChanged) -> bool:
-    return (told.state, told.reason, told.queues, told.endpoint) == (
-        now.state,
-        now.reason,
-        now.queues,
-        now.endpoint,
-    )
-
-
-def _same_numbers(told: QueueChanged, now: QueueChanged) -> bool:
-    return (told.waiting, told.available, told.paused, told.busy) == (
-        now.waiting,
-        now.available,
-        now.paused,
-        now.busy,
-    )
 
 
 QUEUE_EVENTS: Final = frozenset(
