@@ -1,7 +1,7 @@
 """`python -m bench [PART…]`: measure, print PASS or MISS, and write docs/performance.md.
 
 Parts: model, sqlite, postgresql, sqlite-at-once, postgresql-at-once; all of them without any. What
-was measured before is kept in var/bench/results.json, so that one part can be measured again. The
+was measured before is kept in the folder's results.json, so one part can be measured again. The
 exit code is 1 only if something was lost or wrong: how fast a machine is, is no fault.
 """
 
@@ -22,9 +22,8 @@ from bench.pops import Load
 
 RECORDED = Path("tests/recorded")
 CALL = RECORDED / "queue_one_member.own.ami"
-RESULTS = stores.FOLDER / "results.json"
 PARTS = ("model", *report.RUNS)
-OPENED: dict[str, Callable[[int], AbstractContextManager[str]]] = {
+OPENED: dict[str, Callable[[Path, int], AbstractContextManager[str]]] = {
     "sqlite": stores.sqlite_url,
     "postgresql": stores.postgresql_url,
 }
@@ -43,7 +42,7 @@ def measure_model(messages: int, rounds: int) -> dict[str, Any]:
 def measure_pops(part: str, load: Load) -> dict[str, Any]:
     """One run of the service against that part's database."""
     database, _, manner = part.partition("-")
-    with OPENED[database](load.customers) as url:
+    with OPENED[database](load.folder, load.customers) as url:
         return pops.as_row(pops.run(load.manner(at_once=manner == "at-once"), url))
 
 
@@ -57,6 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--talk-seconds", type=float, default=4.0)
     parser.add_argument("--messages", type=int, default=40_000)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--folder", type=Path, default=Path("var/bench"))
     parser.add_argument("--page", type=Path, default=report.PAGE)
     given = parser.parse_args(arguments)
     if unknown := set(given.parts) - set(PARTS):
@@ -64,14 +64,16 @@ def main(arguments: list[str] | None = None) -> int:
     logging.disable(logging.INFO)
     load = Load(
         recording=CALL,
+        folder=given.folder,
         seconds=given.seconds,
         per_second=given.per_second,
         desks=given.desks,
         customers=given.customers,
         talk_seconds=given.talk_seconds,
     )
-    stores.FOLDER.mkdir(parents=True, exist_ok=True)
-    results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    given.folder.mkdir(parents=True, exist_ok=True)
+    kept = given.folder / "results.json"
+    results: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
     faults = []
     for part in given.parts or PARTS:
         print(f"{part} …", file=sys.stderr, flush=True)
@@ -80,7 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             results[part] = measure_pops(part, load)
             faults += results[part]["faults"]
-        RESULTS.write_text(json.dumps(results, indent=1))
+        kept.write_text(json.dumps(results, indent=1))
         report.write(results, given.page)
     for met, text in report.verdicts(results):
         print(f"{'PASS' if met else 'MISS'}  {text}")

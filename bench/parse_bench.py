@@ -31,7 +31,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from asterisk.manager import Event as PystEvent
+from asterisk.manager import Event as PystEvent  # type: ignore[import-untyped]
 from asterisk.manager import ManagerMsg
 from panoramisk import Manager
 from panoramisk.ami_protocol import AMIProtocol

@@ -27,7 +27,7 @@ from typing import Any
 import psutil
 
 from bench import stores
-from bench.stores import FOLDER, QUEUE, Seat, Written, free_port
+from bench.stores import QUEUE, Seat, Written, free_port
 
 START_SECONDS = 60.0
 CONNECT_SECONDS = 120.0
@@ -39,6 +39,7 @@ class Load:
     """How much, and in which manner: `at_once` sends all that comes before the ringing at once."""
 
     recording: Path
+    folder: Path
     seconds: float = 65.0
     per_second: float = 100.0
     desks: int = 1_000
@@ -118,9 +119,9 @@ def run(load: Load, url: str, *, command: Sequence[str] = ()) -> Result:
     ):
         port = free_port()
         _tell(pbx, _pbx_orders(load, seats))
-        settings = _write_settings(url, pbx_name, port, _hear(pbx)["port"])
+        settings = _write_settings(load.folder, url, pbx_name, port, _hear(pbx)["port"])
         serve = [*(command or [sys.executable, "-m", "deskbell"]), "serve", "-c", str(settings)]
-        with _service(serve, service_cores, port) as service:
+        with _service(serve, service_cores, port, load.folder / "service.log") as service:
             _tell(desks, _desk_orders(load, seats, port, pbx_name))
             _hear(desks, CONNECT_SECONDS)
             time.sleep(SETTLE_SECONDS)
@@ -187,8 +188,8 @@ def _desk_orders(load: Load, seats: Sequence[Seat], port: int, pbx: str) -> str:
     )
 
 
-def _write_settings(url: str, pbx: str, desk_port: int, ami_port: int) -> Path:
-    file = FOLDER / "deskbell.toml"
+def _write_settings(folder: Path, url: str, pbx: str, desk_port: int, ami_port: int) -> Path:
+    file = folder / "deskbell.toml"
     file.write_text(
         f'[desk]\nport = {desk_port}\n\n[store]\nurl = "{url}"\n\n[log]\nlevel = "WARNING"\n\n'
         f'[pbx]\nmode = "external"\nname = "{pbx}"\nami_port = {ami_port}\n'
@@ -223,13 +224,13 @@ def _child(command: Sequence[str], cores: set[int]) -> Iterator[subprocess.Popen
 
 @contextmanager
 def _service(
-    command: Sequence[str], cores: set[int], port: int
+    command: Sequence[str], cores: set[int], port: int, log: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
-    with (FOLDER / "service.log").open("wb") as log:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    with log.open("wb") as said:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
     os.sched_setaffinity(process.pid, cores)
     try:
-        _wait_until_healthy(process, port)
+        _wait_until_healthy(process, port, log)
         yield process
     finally:
         process.send_signal(signal.SIGTERM)
@@ -240,7 +241,7 @@ def _service(
             process.wait()
 
 
-def _wait_until_healthy(process: subprocess.Popen[bytes], port: int) -> None:
+def _wait_until_healthy(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         try:
@@ -248,7 +249,7 @@ def _wait_until_healthy(process: subprocess.Popen[bytes], port: int) -> None:
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
-    raise RuntimeError(f"the service did not start: see {FOLDER / 'service.log'}")
+    raise RuntimeError(f"the service did not start: see {log}")
 
 
 def _cpu_seconds(process: subprocess.Popen[Any]) -> float:
@@ -281,6 +282,7 @@ def as_row(result: Result) -> dict[str, Any]:
     """The result as plain values, without the single latencies."""
     row = {name: getattr(result, name) for name in Result.__dataclass_fields__}
     row["load"] = asdict(result.load) | {"recording": result.load.recording.name}
+    del row["load"]["folder"]
     row["written"] = asdict(result.written)
     del row["latencies"]
     percentiles = {f"p{p:g}": round(result.percentile(p), 3) for p in (50, 90, 99, 99.9, 100)}

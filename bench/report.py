@@ -150,8 +150,7 @@ def _pops(runs: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield next(iter(runs.values()))["cores"].capitalize() + "."
     yield ""
-    yield from BOUNDS_OF_POPS
-    yield ""
+    yield BOUNDS_OF_POPS
 
 
 def _model(corpora: Mapping[str, Any]) -> Iterator[str]:
@@ -178,43 +177,30 @@ def _model(corpora: Mapping[str, Any]) -> Iterator[str]:
         ]
         yield f"| {shown} | " + " | ".join(cells) + " |"
     yield ""
-    yield from BOUNDS_OF_MODEL
-    yield ""
+    yield BOUNDS_OF_MODEL
 
 
-BOUNDS_OF_POPS = (
-    "What bounds these figures:",
-    "",
-    (
-        "- *p50* is a chain of wake-ups: the service's loop reads the socket, and a "
-        "write inside the signal's publishing puts the frame on the desk's socket. The customer was "
-        "looked up when the call began, some 20 ms before the offer. At once, the look-up (a thread "
-        "for SQLite, a round trip for PostgreSQL) is part of it."
-    ),
-    (
-        "- *p99* is whatever else holds the loop or a core at that moment: a batch of the journal (at "
-        "most 25 calls in a transaction), a slice of a broadcast (at most 25 desks or 100 kB, then a "
-        "pause of 5 ms), a young garbage collection; and, on the measuring side, a thousand clients "
-        "in one process on one core."
-    ),
-    (
-        "- *CPU a call* is mostly the store: two to three upserts of its row and its interaction, "
-        "four changes of the agent's state, an audit entry, each a share of a batch. AMI and models "
-        "take about a tenth of it, the pushing of frames another."
-    ),
-    (
-        "- The topic `agents` is the most of the bytes: every desk is told of every agent, held "
-        "to 20 MB a second for all desks together; with so many desks it is refreshed every few "
-        "seconds instead of each second."
-    ),
-)
-BOUNDS_OF_MODEL = (
-    (
-        "What bounds these figures: panoramisk splits and decodes every block, makes an object of it "
-        "and tries each registered pattern on each event; one handler for all is its best case, a "
-        "handler for each event is how its documentation has it used. Our framing looks at the first "
-        "line and drops what is not wanted unparsed; what is wanted is cut by one learnt pattern for "
-        "each shape of message, and making the dictionary of its headers is then most of the time. "
-        "The models cost about as much again for each message that they read."
-    ),
-)
+BOUNDS_OF_POPS = """\
+What bounds these figures:
+
+- *p50* is a chain of wake-ups: the service's loop reads AMI's socket, and a write inside the
+  signal's publishing puts the frame on the desk's. The customer was looked up when the call began,
+  some 20 ms before the offer. At once, the look-up (a thread for SQLite, a round trip for
+  PostgreSQL) is part of it.
+- *p99* is whatever else holds the loop or a core at that moment: a batch of the journal (at most 25
+  calls in a transaction), a slice of a broadcast (at most 25 desks or 100 kB, then a pause of
+  5 ms), a young garbage collection; and, on the measuring side, a thousand clients in one process
+  on one core.
+- *CPU a call* is mostly the store: two to three upserts of its row and its interaction, four
+  changes of the agent's state and an audit entry, each a share of a batch.
+- The topic `agents` is most of the bytes: every desk is told of every agent, held to 20 MB a second
+  for all desks together. With so many desks it is refreshed every few seconds, not each second.
+"""
+BOUNDS_OF_MODEL = """\
+What bounds these figures: panoramisk splits and decodes every block, makes an object of it and
+tries each registered pattern on each event; one handler for all is its best case, a handler for
+each event is how its documentation has it used. Our framing looks at the first line and drops what
+is not wanted unparsed; what is wanted is cut by one learnt pattern for each shape of message, and
+making the dictionary of its headers is then most of the time. The models cost about as much again
+for each message that they read.
+"""

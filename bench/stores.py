@@ -1,7 +1,7 @@
 """The bench's two databases: a crowd of customers and a thousand agents, kept from run to run.
 
-Owns var/bench: one SQLite file and one PostgreSQL cluster for each size of crowd. A run writes
-calls of a PBX of its own name and takes them away again, so that every run finds the same.
+Owns, in the bench's folder, a SQLite file for each size of crowd and one PostgreSQL cluster. A run
+writes calls of a PBX of its own name and takes them away again, so every run finds the same.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from crm_store.queues import QueueRecord
 from crm_store.sample_crowd import fill_crowd
 from tests.store_fixtures import postgresql_programs
 
-FOLDER = Path("var/bench")
 QUEUE = "service"
 WRAP_UP_SECONDS = 2
 FIRST_EXTENSION = 2001
@@ -62,19 +61,18 @@ def extension_of(position: int) -> str:
 
 
 @contextmanager
-def sqlite_url(customers: int) -> Iterator[str]:
+def sqlite_url(folder: Path, customers: int) -> Iterator[str]:
     """The URL of the SQLite file for a crowd of that size."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    yield f"sqlite:///{(FOLDER / f'crowd-{customers}.db').absolute()}"
+    yield f"sqlite:///{(folder / f'crowd-{customers}.db').absolute()}"
 
 
 @contextmanager
-def postgresql_url(customers: int) -> Iterator[str]:
+def postgresql_url(folder: Path, customers: int) -> Iterator[str]:
     """The URL of a PostgreSQL cluster's database for that crowd, while the server runs.
 
     Its settings are PostgreSQL's own (so every commit waits for the disk), but for a larger cache.
     """
-    folder = FOLDER / "postgresql"
+    folder = folder / "postgresql"
     programs = postgresql_programs()
     user = "postgres" if os.getuid() == 0 else None
     if not (folder / "data" / "PG_VERSION").exists():
