@@ -87,7 +87,8 @@ class QueueConfig:
 
     After `max_wait_seconds`, or when nobody may wait, the caller goes to `overflow_queue` (a
     queue's number), or leaves a message in `overflow_mailbox`, or is hung up. A caller who presses
-    `exit_key` goes to `exit_number`. `strategy` is Asterisk's (ringall, linear, rrmemory, ...).
+    `exit_key` goes to `exit_number`, or leaves a message in `exit_mailbox`. `strategy` is
+    Asterisk's (ringall, linear, rrmemory, ...).
     """
 
     name: str
@@ -102,6 +103,7 @@ class QueueConfig:
     overflow_mailbox: str = ""
     exit_key: str = ""
     exit_number: str = ""
+    exit_mailbox: str = ""
 
     def __post_init__(self) -> None:
         _checked(r"[A-Za-z0-9_-]{1,60}", self.name, "queue name")
@@ -110,7 +112,10 @@ class QueueConfig:
         _checked(r"[0-9]{0,20}", self.overflow_queue, "overflow queue")
         _checked(r"[0-9]{0,20}", self.overflow_mailbox, "overflow mailbox")
         _checked(r"[0-9*#]?", self.exit_key, "exit key")
-        _checked(r"[0-9]{2,20}" if self.exit_key else r"[0-9]*", self.exit_number, "exit number")
+        _checked(r"[0-9]{0,20}", self.exit_number, "exit number")
+        _checked(r"[0-9]{0,20}", self.exit_mailbox, "exit mailbox")
+        if self.exit_key and bool(self.exit_number) == bool(self.exit_mailbox):
+            raise BadConfiguration(f"queue {self.name}: exit to a number or a mailbox, one of them")
         if self.overflow_queue and self.overflow_mailbox:
             raise BadConfiguration(f"queue {self.name}: overflow to a queue or a mailbox, not both")
 
@@ -215,7 +220,7 @@ class PbxConfiguration:
                 )
 
     def all_mailboxes(self) -> list[MailboxConfig]:
-        """The phones' boxes, the configured ones, and those that queues overflow to."""
+        """The phones' boxes, the configured ones, and those that queues lead to."""
         boxes = {
             phone.extension: MailboxConfig(
                 number=phone.extension, name=phone.caller_name or phone.extension
@@ -223,11 +228,8 @@ class PbxConfiguration:
             for phone in self.phones
         }
         for queue in self.queues:
-            if queue.overflow_mailbox:
-                boxes.setdefault(
-                    queue.overflow_mailbox,
-                    MailboxConfig(number=queue.overflow_mailbox, name=queue.name),
-                )
+            for number in filter(None, (queue.overflow_mailbox, queue.exit_mailbox)):
+                boxes.setdefault(number, MailboxConfig(number=number, name=queue.name))
         boxes.update({box.number: box for box in self.mailboxes})
         return list(boxes.values())
 

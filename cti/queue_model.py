@@ -46,7 +46,17 @@ class Member:
 
     @property
     def busy(self) -> bool:
-        return not self.paused and (self.status in TALKING or self.status in RINGING)
+        """On a call, ringing, or writing one up: wrap-up is reserved by a pause while one talks."""
+        return (
+            self.status in TALKING
+            or self.status in RINGING
+            or (self.paused and self.reason == WRAP_UP_REASON)
+        )
+
+    @property
+    def resting(self) -> bool:
+        """Paused for another reason than work."""
+        return self.paused and not self.busy
 
 
 @dataclass(slots=True)
@@ -59,7 +69,7 @@ class _Numbers:
 
     def count(self, member: Member, by: int) -> None:
         self.available += by * member.available
-        self.paused += by * member.paused
+        self.paused += by * member.resting
         self.busy += by * member.busy
 
 

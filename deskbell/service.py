@@ -284,8 +284,9 @@ def pbx_configuration(
 
 def _queue_config(queue: QueueRecord, numbers: dict[str, str]) -> QueueConfig:
     exit_number = numbers.get(queue.exit_target, "")
-    if queue.exit_key and not exit_number:
-        log.warning("queue %s: key %s leads to no queue: left out", queue.name, queue.exit_key)
+    exit_mailbox = queue.number if queue.exit_target == "voicemail" else ""
+    if queue.exit_key and not exit_number and not exit_mailbox:
+        log.warning("queue %s: key %s leads nowhere: left out", queue.name, queue.exit_key)
     return QueueConfig(
         name=queue.name,
         number=queue.number,
@@ -294,6 +295,7 @@ def _queue_config(queue: QueueRecord, numbers: dict[str, str]) -> QueueConfig:
         max_wait_seconds=queue.max_wait_seconds,
         overflow_queue=numbers.get(queue.overflow, ""),
         overflow_mailbox=queue.number if queue.overflow == "voicemail" else "",
-        exit_key=queue.exit_key if exit_number else "",
+        exit_key=queue.exit_key if exit_number or exit_mailbox else "",
         exit_number=exit_number,
+        exit_mailbox=exit_mailbox,
     )

@@ -29,6 +29,9 @@ pytestmark = pytest.mark.unit
         lambda: QueueConfig(name="x]\n[general", number="600"),
         lambda: QueueConfig(name="x", number="600,1,System(id)"),
         lambda: QueueConfig(name="x", number="600", exit_key="0", exit_number=""),
+        lambda: QueueConfig(
+            name="x", number="600", exit_key="0", exit_number="601", exit_mailbox="600"
+        ),
         lambda: QueueConfig(name="x", number="600", overflow_queue="6", overflow_mailbox="7"),
         lambda: PhoneConfig(extension="../1", agent_name="x"),
         lambda: MailboxConfig(number="600", name="a,b"),
@@ -68,3 +71,22 @@ def test_each_version_gets_event_filters_it_understands(
     assert understands_event_filters(version) is new
     assert ("eventfilter(action(include),name(Newchannel)) =" in text) is new
     assert ("eventfilter = ^Event: (AgentCalled|" in text) is not new
+
+
+@pytest.mark.parametrize(
+    ("exit_to", "step"),
+    [
+        ({"exit_number": "601"}, "exten => 1,1,Goto(from-trunk,601,1)"),
+        ({"exit_mailbox": "600"}, "exten => 1,1,VoiceMail(600@deskbell,u)"),
+    ],
+)
+def test_a_queues_key_leads_to_a_number_or_a_mailbox(
+    tmp_path: Path, exit_to: dict[str, str], step: str
+) -> None:
+    queue = QueueConfig(name="sales", number="600", exit_key="1", **exit_to)  # type: ignore[arg-type]
+    configuration = PbxConfiguration(queues=[queue])
+    render(configuration, tmp_path / "etc", Secrets(tmp_path / "s.json"), (22, 10, 1))
+    assert step in (tmp_path / "etc/extensions.conf").read_text()
+    assert ("600 =>" in (tmp_path / "etc/voicemail.conf").read_text()) is (
+        "exit_mailbox" in exit_to
+    )

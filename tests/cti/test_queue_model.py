@@ -137,6 +137,21 @@ def test_nothing_new_is_not_told() -> None:
     assert (numbers.available, numbers.paused, numbers.busy) == (0, 1, 0)
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Status": "2"},
+        {"Status": "6"},
+        {"Status": "2", "Paused": "1", "PausedReason": WRAP_UP_REASON},
+        {"Status": "1", "Paused": "1", "PausedReason": WRAP_UP_REASON},
+    ],
+)
+def test_who_talks_or_writes_a_call_up_is_busy_and_not_paused(headers: dict[str, str]) -> None:
+    (_, numbers) = fed([member(**headers)])
+    assert isinstance(numbers, QueueChanged)
+    assert (numbers.available, numbers.paused, numbers.busy) == (0, 0, 1)
+
+
 def test_an_agent_who_left_all_queues_is_offline() -> None:
     model = QueueModel("pbx")
     fed([member(), member(Queue="sales")], model)
