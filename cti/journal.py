@@ -42,7 +42,9 @@ PAUSE_SECONDS: Final = 0.25
 """The pause in which the next batch gathers."""
 RETRY_SECONDS: Final = 1.0
 CALLS_AT_ONCE: Final = 25
-"""Calls in one transaction: a long batch must not keep the event loop from a pop."""
+ENTRIES_AT_ONCE: Final = 100
+"""Calls, and entries in all, of one transaction: a long batch must not keep the event loop from a
+pop, a short one is no cheaper to begin and to commit."""
 LAST_WRITE_SECONDS: Final = 10.0
 
 
@@ -212,9 +214,12 @@ class Journal:
     async def _write_some(self) -> None:
         """Write the oldest entries in one transaction; they are forgotten once they are written."""
         batch: dict[Entry, CallRecord | None] = {}
+        room_for_calls = CALLS_AT_ONCE
         for entry in self._unwritten:
-            batch[entry] = self._records.get(entry) if isinstance(entry, tuple) else None
-            if len(batch) >= CALLS_AT_ONCE:
+            record = self._records.get(entry) if isinstance(entry, tuple) else None
+            batch[entry] = record
+            room_for_calls -= record is not None
+            if not room_for_calls or len(batch) >= ENTRIES_AT_ONCE:
                 break
 
         async def write(transaction: Transaction) -> None:
