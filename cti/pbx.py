@@ -66,6 +66,7 @@ log = logging.getLogger(__name__)
 asterisk_log = logging.getLogger("asterisk")
 
 BOOT_SECONDS = 60.0
+LONGEST_LOG_LINE = 500
 STOP_SECONDS = 5.0
 # A Unix socket's path has at most 107 bytes.
 LONGEST_RUN_FOLDER = 107 - len("/asterisk.ctl")
@@ -434,7 +435,18 @@ async def _forward_log(stream: asyncio.StreamReader) -> None:
             continue  # a line longer than the reader's limit: its rest follows as lines
         if not line:
             return
-        text = re.sub(r"\x1b\[[0-9;]*m", "", line.decode("utf-8", "replace")).rstrip()
+        text = readable(line.decode("utf-8", "replace"))
         level = next((_LEVELS[word] for word in _LEVELS if f"{word}[" in text), logging.DEBUG)
         if text:
             asterisk_log.log(level, "%s", text)
+
+
+def readable(line: str) -> str:
+    """A line of Asterisk's log without colours, callers' names and numbers, and of bounded length.
+
+    Digits that are times, threads and lines of code stay.
+    """
+    text = re.sub(r"\x1b\[[0-9;]*m", "", line[:LONGEST_LOG_LINE]).rstrip()
+    text = re.sub(r"(CallerID Name ').*?('(?= for number)|$)", r"\1…\2", text)
+    text = re.sub(r"\+?\d{8,}", "…", text)
+    return text if len(line) <= LONGEST_LOG_LINE else f"{text} … ({len(line)} characters)"
