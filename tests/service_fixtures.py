@@ -25,7 +25,7 @@ import orjson
 import psutil
 import pytest
 import websockets
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, Page, async_playwright
 
 from agent_desk.passwords import hash_password
 from agent_desk.push_state import PushState
@@ -408,6 +408,15 @@ async def ami_of(pbx: EmbeddedPbx) -> AsyncIterator[AmiLink]:
         yield link
     finally:
         await link.close()
+
+
+async def sign_in_page(page: Page, url: str, login: str) -> None:
+    """Sign in by the form; returns on the desk."""
+    await page.goto(f"{url}/sign-in")
+    await page.fill("[name=login]", login)
+    await page.fill("[name=password]", PASSWORD)
+    await page.locator("form.sign-in-form button[type=submit]").click()
+    await page.wait_for_url(f"{url}/desk")
 
 
 @pytest.fixture

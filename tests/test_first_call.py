@@ -13,12 +13,12 @@ from playwright.async_api import Browser, Page, expect
 from crm_store.sample_mall import DISPOSITIONS
 from tests.service_fixtures import (
     CUSTOMER,
-    PASSWORD,
     RunningService,
     chromium,
     mall_template,
     mall_url,
     service,
+    sign_in_page,
 )
 from tests.stopwatch import Stopwatch
 
@@ -53,7 +53,7 @@ async def test_the_customer_is_on_the_screen_before_the_phone_rings(
     await observer.follow("agent:lin")
     async with service.network() as network, Stopwatch(observer) as stopwatch:
         phone = await service.phone(network, "1001")
-        await _sign_in(page, service.url)
+        await sign_in_page(page, service.url, "lin")
         await _serve(page)
         await observer.until(lambda: observer.own["state"]["state"] == "available")
 
@@ -90,14 +90,6 @@ async def test_the_customer_is_on_the_screen_before_the_phone_rings(
     await expect(history).to_contain_text(NOTE)
     await expect(history).to_contain_text(DISPOSITIONS["answered"]["zh"])
     await page.close()
-
-
-async def _sign_in(page: Page, url: str) -> None:
-    await page.goto(f"{url}/sign-in")
-    await page.fill("[name=login]", "lin")
-    await page.fill("[name=password]", PASSWORD)
-    await page.locator("form.sign-in-form button[type=submit]").click()
-    await page.wait_for_url(f"{url}/desk")
 
 
 async def _serve(page: Page) -> None:
