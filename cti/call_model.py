@@ -30,6 +30,7 @@ from cti.call_state import (
     CallNow,
     Channel,
     PartyGuess,
+    age_of,
     local_pair,
     snapshot_of,
 )
@@ -126,7 +127,8 @@ class CallModel:
             if linkedid in live.ended_calls:
                 return None
             return live.add_channel(snapshot_of(message, role, uniqueid, linkedid))
-        if channel.call.linkedid != linkedid:
+        # Asterisk only ever gives a channel an older Linkedid; a younger one is yesterday's news.
+        if channel.call.linkedid != linkedid and age_of(linkedid) <= age_of(channel.call.linkedid):
             live.move_channel(channel, snapshot_of(message, role, uniqueid, linkedid))
         return channel
 
@@ -157,9 +159,11 @@ class CallModel:
 
     def _rings_unannounced(self, channel: Channel) -> None:
         """A leg rings whose DialBegin was lost, or is still to come."""
-        call, parties = channel.call, self._live.parties
-        first = channel.uniqueid == call.first_uniqueid
-        if not first and parties.is_dialled_phone(channel.endpoint, channel.number, ""):
+        call = channel.call
+        is_phone = self._live.parties.is_dialled_phone(channel.endpoint, channel.number, "")
+        if channel.uniqueid == call.first_uniqueid:
+            self._live.originated(channel, is_phone, channel.number)
+        if is_phone:
             channel.dialled = True
             self._live.offer(channel, "", "")
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from crm_store.signals import CallQueued
-from cti.call_state import STATE_DOWN, STATE_RINGING, STATE_UP, Call, Channel
+from cti.call_state import STATE_DOWN, STATE_RINGING, STATE_UP, Call, Channel, age_of
 from cti.live_calls import CallLeave, LiveCalls
 
 Message = Mapping[str, str]
@@ -88,17 +88,9 @@ def _legs(
     return legs
 
 
-def _oldest_first(row: Message) -> tuple[bool, float, int]:
+def _oldest_first(row: Message) -> tuple[bool, tuple[float, int]]:
     """A call's first leg is the one whose Uniqueid is the Linkedid, or the oldest one left."""
-    epoch, _, serial = row["Uniqueid"].rpartition(".")
-    # A PBX with a systemname puts it in front of the time.
-    epoch = epoch.rpartition("-")[2]
-    known = epoch.isdecimal() and serial.isdecimal()
-    return (
-        row["Uniqueid"] != row.get("Linkedid"),
-        float(epoch) if known else 0.0,
-        int(serial) if known else 0,
-    )
+    return row["Uniqueid"] != row.get("Linkedid"), age_of(row["Uniqueid"])
 
 
 def _see_channel(live: LiveCalls, channel: Channel, row: Message) -> None:
@@ -108,10 +100,12 @@ def _see_channel(live: LiveCalls, channel: Channel, row: Message) -> None:
     channel.up = state == STATE_UP
     channel.ringing = state == STATE_RINGING
     first = channel.uniqueid == call.first_uniqueid
-    # A leg that is down is only about to be rung, which is certain for a known phone alone.
-    about_to_ring = not first and channel.endpoint in live.parties.members
-    if about_to_ring if state == STATE_DOWN else application in OUTGOING_APPLICATIONS:
-        channel.dialled = True
+    if state == STATE_DOWN:
+        # Only about to be rung, which is certain for a known phone alone.
+        rung = not first and channel.endpoint in live.parties.members
+    else:
+        rung = application in OUTGOING_APPLICATIONS or channel.ringing
+    channel.dialled = channel.dialled or rung
     if application in VOICEMAIL_APPLICATIONS:
         call.voicemail = True
     if not first:
@@ -176,9 +170,10 @@ def _see_dialled(live: LiveCalls, channel: Channel) -> None:
         return
     is_phone = live.parties.is_dialled_phone(channel.endpoint, channel.number, "")
     first = call.first
-    if first is not None and first.local and call.untold:
+    began_here = first is channel or (first is not None and first.local and call.untold)
+    if began_here and call.first_is_phone is None:
         live.originated(channel, is_phone, channel.number)
-    elif not is_phone:
+    elif not is_phone and not began_here:
         call.dialled_number = call.dialled_number or channel.number
     if is_phone and channel.up:
         if channel.endpoint not in call.rang:

@@ -39,6 +39,13 @@ def endpoint_of(channel_name: str) -> str:
     return channel_name.rpartition("-")[0] or channel_name
 
 
+def age_of(identifier: str) -> tuple[float, int]:
+    """The order of Uniqueids and Linkedids (`pbx-1700000000.42`): the older, the smaller."""
+    epoch, _, serial = identifier.rpartition("-")[2].partition(".")
+    known = epoch.isdecimal() and serial.isdecimal()
+    return (float(epoch), int(serial)) if known else (0.0, 0)
+
+
 def is_network_number(number: str) -> bool:
     """Whether `number` is one of the telephone network rather than an extension."""
     digits = sum(character.isdigit() for character in number)

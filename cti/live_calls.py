@@ -115,7 +115,13 @@ class LiveCalls:
         """A leg that is news; the first of a Linkedid starts a call."""
         channel = Channel(seen.uniqueid, seen.name, seen.number, seen.context, seen.up)
         self.channels[seen.uniqueid] = channel
-        call = self.calls.get(seen.linkedid) or self.start_call(channel, seen)
+        call = self.calls.get(seen.linkedid)
+        if call is None:
+            call = self.start_call(channel, seen)
+        elif seen.uniqueid == seen.linkedid and not call.originated:
+            # The leg that the call is named for: the stream began in the middle of the call.
+            call.begin_with(channel)
+            call.callee, call.caller_name = seen.exten, seen.caller_name
         channel.call = call
         call.channels[seen.uniqueid] = channel
         return channel

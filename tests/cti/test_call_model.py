@@ -335,6 +335,18 @@ def test_a_timeout_is_told_without_the_queues_own_result() -> None:
     assert [s.outcome for s in summaries] == [Outcome.ABANDONED, Outcome.TIMEOUT]
 
 
+@pytest.mark.parametrize("name", ["queue_one_member.ami", "other_queue_linear.ami"])
+def test_a_stream_that_begins_in_the_middle_of_a_call_is_told_as_far_as_it_goes(name: str) -> None:
+    """Recordings of others begin when they begin: who called is known once that leg is heard of."""
+    messages = MESSAGES[name]
+    answered = next(i for i, m in enumerate(messages) if m.get("Event") == "BridgeEnter")
+    signals, model = fed(messages[answered:])
+    check_whole(signals, model)
+    (summary,) = [signal for signal in signals if isinstance(signal, CallSummary)]
+    assert (summary.outcome, summary.direction) == (Outcome.ANSWERED, Direction.INBOUND)
+    assert summary.caller == "+8613800138000"
+
+
 def test_queue_positions_are_told() -> None:
     signals, _ = fed(MESSAGES["queue_two_wait_one_agent.ami"])
     positions = [signal.position for signal in signals if isinstance(signal, CallQueued)]
