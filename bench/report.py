@@ -149,6 +149,11 @@ def _pops(runs: Mapping[str, Any]) -> Iterator[str]:
         yield f"| {title} | " + " | ".join(str(value(run)) for run in runs.values()) + " |"
     yield ""
     yield next(iter(runs.values()))["cores"].capitalize() + "."
+    if any(run["load"]["real_time"] for run in runs.values()):
+        yield (
+            "The machine had other work at that time: all processes of the bench ran with "
+            "real-time priority (SCHED_RR), so that it does not count."
+        )
     yield ""
     yield BOUNDS_OF_POPS
 
