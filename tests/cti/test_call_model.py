@@ -36,6 +36,7 @@ from tests.cti.recordings import (
     signals_of,
     streams,
 )
+from tests.cti.shapes import OTHER, OURS
 
 pytestmark = pytest.mark.unit
 
@@ -358,6 +359,7 @@ def test_every_recording_has_all_its_parts() -> None:
         assert (RECORDED / f"{shape}.queue_log").exists()
         own, everything = RECORDED / f"{shape}.own.ami", RECORDED / f"{shape}.ami"
         assert own.exists() or everything.exists()
+    assert set(shapes()) == {*OURS, *OTHER}
     unread = {shape_of(stream) for stream in streams()} - set(shapes())
     assert not unread, "recorded, but nobody decided what it means"
     assert all(stream.stat().st_size < 200_000 for stream in map(Path, STREAMS.values()))

@@ -1,0 +1,27 @@
+"""All shapes of calls that the corpus holds, by theme; importing the themes fills the register."""
+
+from tests.cti.shapes import (
+    direct_calls,
+    originated,
+    other_calls,
+    other_queues,
+    parking,
+    queues,
+    relinked,
+    transfers,
+)
+from tests.cti.shapes.registry import OTHER, OURS, Shape
+
+__all__ = [
+    "OTHER",
+    "OURS",
+    "Shape",
+    "direct_calls",
+    "originated",
+    "other_calls",
+    "other_queues",
+    "parking",
+    "queues",
+    "relinked",
+    "transfers",
+]
