@@ -147,8 +147,9 @@ async def _attempt(
             minutes,
         ) % {"minutes": minutes}
         return None, "", (429, message, int(wait_s) + 1)
-    kept_hash = await agents.password_hash(parts.database, login)
+    # At once: between the question and this, nobody else may ask.
     limiter.begins(login, address)
+    kept_hash = await agents.password_hash(parts.database, login)
     try:
         same = await request.app[CHECK].matches(kept_hash, password)
     except TooBusy:
