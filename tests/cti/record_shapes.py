@@ -3,8 +3,8 @@
 Owns the two PBXs that shapes are played on: ours, as rendered from the templates, with an AMI user
 without a filter beside Deskbell's own; and another company's, whose names and habits are not ours,
 whose only AMI user has no filter, and which writes no timestamps. What is recorded must then be
-read, its signals decided, and kept as `<shape>.jsonl` beside it: `--accept shape…` writes there what
-the call model says now.
+read, its signals decided, and kept as `<shape>.jsonl` beside it: `--accept shape…` writes there
+what the call model says now.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ class OtherPbx(EmbeddedPbx):
             "AMI_PORT": self.ami_port,
             "SIP_PORT": self.sip_port,
             "TRUNK_PORT": self.trunk_port,
+            "PHONE_SECRET": RECORDER_SECRET,
         }
         for template in OTHER_PBX.glob("*.conf"):
             text = template.read_text()
@@ -65,7 +66,7 @@ class OtherPbx(EmbeddedPbx):
             (self.folder / "etc" / template.name).write_text(text)
 
     def phone_account(self, extension: str) -> tuple[str, str]:
-        return extension, f"{extension}-in-the-corpus"
+        return extension, RECORDER_SECRET
 
 
 @asynccontextmanager

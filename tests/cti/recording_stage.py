@@ -13,6 +13,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Self
 
 from crm_store.bus import Bus
@@ -24,7 +25,7 @@ from cti.switchboard import AmiAddress, Switchboard
 Message = dict[str, str]
 
 RECORDER = "recorder"
-RECORDER_SECRET = "only-on-loopback-while-recording"
+RECORDER_SECRET = token_hex(16)
 QUIET_SECONDS = 0.25
 LISTS = {"CoreShowChannels": "channels", "QueueStatus": "queues", "ParkedCalls": "parked"}
 
