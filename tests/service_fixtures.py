@@ -18,7 +18,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import aiohttp
 import orjson
@@ -103,6 +103,28 @@ def either_mall_url(request: pytest.FixtureRequest) -> str:
     return run_apart(server.create_database(request.getfixturevalue("postgresql_mall")))
 
 
+class PbxOfTheTest(Protocol):
+    """An Asterisk that outlives the service, or something that plays one."""
+
+    @property
+    def ami_host(self) -> str: ...
+    @property
+    def ami_port(self) -> int: ...
+    @property
+    def ami_user(self) -> str: ...
+    @property
+    def ami_secret(self) -> str: ...
+    @property
+    def sip_address(self) -> str: ...
+    @property
+    def sip_port(self) -> int: ...
+    @property
+    def trunk_address(self) -> str: ...
+    @property
+    def trunk_port(self) -> int: ...
+    def phone_account(self, extension: str) -> tuple[str, str]: ...
+
+
 @dataclass
 class RunningService:
     """`async with RunningService(folder, database_url) as service`.
@@ -112,7 +134,7 @@ class RunningService:
 
     folder: Path
     database_url: str
-    external: EmbeddedPbx | None = None
+    external: PbxOfTheTest | None = None
     ami_port: int = 0
     url: str = ""
     sip_address: str = "127.0.0.1"
@@ -344,6 +366,10 @@ class DeskSession:
         at = found()
         assert at is not None
         return at
+
+    async def gets(self, key: str) -> None:
+        """Wait until a frame has brought the document `key`."""
+        await self.until(lambda: any(key in frame.get("set", {}) for _, frame in self.frames))
 
     @property
     def own(self) -> dict[str, Any]:
