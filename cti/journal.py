@@ -266,4 +266,8 @@ def _state_change(signal: AgentStateChanged) -> StateChange:
 
 
 def _moment(seconds: float | None) -> datetime:
-    return datetime.now(UTC) if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    """The PBX's clock as a moment; now, where it wrote none or an impossible one."""
+    try:
+        return datetime.now(UTC) if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, ValueError, OSError):
+        return datetime.now(UTC)
