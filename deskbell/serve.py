@@ -45,6 +45,7 @@ async def run_service(
         async with service:
             if when_up is not None:
                 await when_up(service)
+            _spare_the_loop_long_collections()
             await asyncio.Event().wait()
     except (PbxFailed, BadConfiguration) as error:
         raise CommandFailed(str(error)) from None
