@@ -1,8 +1,9 @@
 """Signals: what happens now, in memory, which may be lost (facts are what must not be).
 
 Owns the vocabulary that the rooms share while a call is alive. Knows nothing of AMI, of the
-database or of the browser. Every signal is a frozen dataclass and names its moment in `at`: the
-PBX's own clock where it wrote one (`timestampevents=yes`), else None.
+database or of the browser. Every signal is a frozen struct, which is made in a tenth of a frozen
+dataclass's time, and names its moment in `at`: the PBX's own clock where it wrote one
+(`timestampevents=yes`), else None.
 
 `call` is Asterisk's Linkedid and is unique within one `pbx` only. `endpoint` is a technology and
 resource as Asterisk writes them ("PJSIP/1001"). `agent` is the queue member's name, "" if unknown.
@@ -11,9 +12,10 @@ Times are seconds since 1970, as Asterisk's `Timestamp` header writes them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct
 
 
 class Direction(StrEnum):
@@ -44,8 +46,7 @@ class AgentState(StrEnum):
     PAUSED = "paused"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signal:
+class Signal(Struct, frozen=True, kw_only=True):
     """What all signals have: the PBX they come from and the moment on its clock."""
 
     pbx: str = ""
@@ -54,18 +55,16 @@ class Signal:
     def as_dict(self) -> dict[str, Any]:
         """The signal as plain values, `event` first: the form of `deskbell replay --json`."""
         values: dict[str, Any] = {"event": type(self).__name__}
-        for field in fields(self):
-            values[field.name] = getattr(self, field.name)
+        for name in self.__struct_fields__:
+            values[name] = getattr(self, name)
         return values
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallSignal(Signal):
+class CallSignal(Signal, frozen=True, kw_only=True):
     call: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallStarted(CallSignal):
+class CallStarted(CallSignal, frozen=True, kw_only=True):
     """A call's first channel exists. `caller` and `callee` are numbers as the network sent them."""
 
     direction: Direction
@@ -74,8 +73,7 @@ class CallStarted(CallSignal):
     callee: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallQueued(CallSignal):
+class CallQueued(CallSignal, frozen=True, kw_only=True):
     """The caller waits in `queue`, at `position` (1 is next)."""
 
     queue: str
@@ -83,16 +81,14 @@ class CallQueued(CallSignal):
     position: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallLeftQueue(CallSignal):
+class CallLeftQueue(CallSignal, frozen=True, kw_only=True):
     """The caller waits no more; `cause` is answered, abandoned, timeout, exit or transferred."""
 
     queue: str
     cause: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallOffered(CallSignal):
+class CallOffered(CallSignal, frozen=True, kw_only=True):
     """An agent's phone is being rung with this call; `queue` is "" for a direct call."""
 
     endpoint: str
@@ -102,8 +98,7 @@ class CallOffered(CallSignal):
     callee: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallOfferEnded(CallSignal):
+class CallOfferEnded(CallSignal, frozen=True, kw_only=True):
     """A ringing phone stopped without this agent's answer.
 
     `cause` is declined, no_answer, busy, answered_elsewhere, forwarded, caller_gone or unreachable.
@@ -115,8 +110,7 @@ class CallOfferEnded(CallSignal):
     cause: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallAnswered(CallSignal):
+class CallAnswered(CallSignal, frozen=True, kw_only=True):
     """A person answered: an agent, or the party that was dialled."""
 
     endpoint: str
@@ -126,26 +120,22 @@ class CallAnswered(CallSignal):
     callee: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallHeld(CallSignal):
+class CallHeld(CallSignal, frozen=True, kw_only=True):
     endpoint: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallResumed(CallSignal):
+class CallResumed(CallSignal, frozen=True, kw_only=True):
     endpoint: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallParked(CallSignal):
+class CallParked(CallSignal, frozen=True, kw_only=True):
     """The call waits in parking space `space`; `endpoint` parked it."""
 
     endpoint: str
     space: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallTransferred(CallSignal):
+class CallTransferred(CallSignal, frozen=True, kw_only=True):
     """`endpoint` handed the call on; `target` is an extension or the endpoint that now has it.
 
     `cause` is blind, attended, blonde or parked (another phone took it out of the parking space).
@@ -156,15 +146,13 @@ class CallTransferred(CallSignal):
     cause: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallMerged(CallSignal):
+class CallMerged(CallSignal, frozen=True, kw_only=True):
     """Asterisk joined call `merged` into this one (its Linkedid changed): one story from here."""
 
     merged: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallEnded(CallSignal):
+class CallEnded(CallSignal, frozen=True, kw_only=True):
     """The last channel is gone. `cause` is the caller's hangup cause text as Asterisk says it."""
 
     cause: str
@@ -172,8 +160,7 @@ class CallEnded(CallSignal):
     callee: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallSummary(CallSignal):
+class CallSummary(CallSignal, frozen=True, kw_only=True):
     """A whole call in one row, sent once after CallEnded. Times in seconds.
 
     `wait_s` counts from joining the queue (of the queue named) to the answer or to leaving it;
@@ -196,8 +183,7 @@ class CallSummary(CallSignal):
     ended_at: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentStateChanged(Signal):
+class AgentStateChanged(Signal, frozen=True, kw_only=True):
     """An agent's state became `state`; `reason` says why where there is one (a pause's reason)."""
 
     agent: str
@@ -207,8 +193,7 @@ class AgentStateChanged(Signal):
     queues: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueueChanged(Signal):
+class QueueChanged(Signal, frozen=True, kw_only=True):
     """A queue's numbers now: callers waiting, and members by what they can do."""
 
     queue: str
@@ -218,24 +203,21 @@ class QueueChanged(Signal):
     busy: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PbxLinkChanged(Signal):
+class PbxLinkChanged(Signal, frozen=True, kw_only=True):
     """The AMI link came up (and the model was rebuilt), or went down with `cause`."""
 
     up: bool
     cause: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallerRecognised(CallSignal):
+class CallerRecognised(CallSignal, frozen=True, kw_only=True):
     """The store has answered who is at the other end of the call; `matches` as in ScreenPop."""
 
     number: str
     matches: tuple[dict[str, Any], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScreenPop(CallSignal):
+class ScreenPop(CallSignal, frozen=True, kw_only=True):
     """What `agent`'s screen must show about a call before its phone rings.
 
     `matches` are the customers' cards (see crm_store.customers.CustomerCard) as plain values, most

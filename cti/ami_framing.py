@@ -267,9 +267,21 @@ def _decode_line(line: bytes) -> str:
 
 
 def _read_lines(text: str) -> dict[str, str]:
+    lines = text.split("\r\n")
+    if text.count("\n") == text.count("\r") == len(lines) - 1:
+        try:
+            plain = dict([line.split(": ", 1) for line in lines])
+        except ValueError:
+            plain = {}  # a line without a colon, or a header without a blank behind it
+        if len(plain) == len(lines):
+            return plain
+    return _read_odd_lines(lines)
+
+
+def _read_odd_lines(lines: list[str]) -> dict[str, str]:
     message: dict[str, str] = {}
     repeated: dict[str, list[str]] = {}
-    for line in text.split("\r\n"):
+    for line in lines:
         name, colon, value = line.replace("\r", " ").replace("\n", " ").partition(": ")
         if not colon:
             if not name.endswith(":"):

@@ -84,13 +84,10 @@ class CallModel:
         handler = self._handlers.get(message.get("Event", ""))
         if handler is None:
             return NO_SIGNALS
-        stamp = message.get("Timestamp")
-        try:
-            self._live.at = float(stamp) if stamp else None
-        except ValueError:
-            self._live.at = None
+        live = self._live
+        live.stamp = message.get("Timestamp")
         handler(message)
-        return self._live.take_signals() if self._live.signals else NO_SIGNALS
+        return live.take_signals() if live.signals else NO_SIGNALS
 
     def rebuild(self, lists: AsteriskLists, at: float | None = None) -> Sequence[Signal]:
         """Become what Asterisk lists; what it can't say is kept of the calls known before.
@@ -98,7 +95,7 @@ class CallModel:
         `at` is the moment of the lists on the PBX's clock; None: that of the last message.
         """
         if at is not None:
-            self._live.at = at
+            self._live.stamp = at
         rebuild(self._live, self._channel, self._on_parked, lists)
         return self._live.take_signals()
 
@@ -115,13 +112,13 @@ class CallModel:
         the Linkedid as it is now, so merges are seen at once.
         """
         live = self._live
-        uniqueid = message.get(role + "Uniqueid")
-        if not uniqueid or uniqueid in live.ended_channels:
-            return None
+        uniqueid = message.get(role + "Uniqueid", "")
         linkedid = message.get(role + "Linkedid")
         channel = live.channels.get(uniqueid)
         if channel is not None and (not linkedid or channel.call.linkedid == linkedid):
             return channel
+        if not uniqueid or uniqueid in live.ended_channels:
+            return None
         linkedid = live.merged.get(linkedid or uniqueid, linkedid or uniqueid)
         if channel is None:
             if linkedid in live.ended_calls:

@@ -64,7 +64,8 @@ class LiveCalls:
     def __init__(self, pbx: str, parties: PartyGuess) -> None:
         self.pbx = pbx
         self.parties = parties
-        self.at: float | None = None
+        self.stamp: float | str | None = None
+        """`at` as it was given: most messages' clocks nobody asks for."""
         self.signals: list[Signal] = []
         self.calls: dict[str, Call] = {}
         self.channels: dict[str, Channel] = {}
@@ -73,6 +74,16 @@ class LiveCalls:
         """Linkedids that became part of another call, with that call's."""
         self.ended_channels = RecentlyEnded()
         self.ended_calls = RecentlyEnded()
+
+    @property
+    def at(self) -> float | None:
+        """The moment of what is being told, None if the PBX did not say."""
+        if isinstance(self.stamp, str):
+            try:
+                self.stamp = float(self.stamp)
+            except ValueError:
+                self.stamp = None
+        return self.stamp
 
     def take_signals(self) -> list[Signal]:
         """What happened since this was last asked, in order."""
