@@ -261,12 +261,18 @@ class AgentScreens:
             if name.startswith("call:") and known["state"] == "ended"
         ][:-UNFINISHED_LIMIT]
         gone = [*over, *("pop:" + name.removeprefix("call:") for name in over)]
+        for name in over:
+            self._forget(agent, name.removeprefix("call:"))
         topic.change(event, at, {"call:" + key: document}, gone)
 
     def _leave_screen(self, event: str, at: float | None, agent: str, key: str) -> None:
+        self._forget(agent, key)
+        self.topic_for(agent).change(event, at, {}, ["call:" + key, "pop:" + key])
+
+    def _forget(self, agent: str, key: str) -> None:
+        """The call is on this agent's screen no more."""
         screens = self._screens.get(key)
         if screens is not None:
             screens.discard(agent)
             if not screens:
                 del self._screens[key]
-        self.topic_for(agent).change(event, at, {}, ["call:" + key, "pop:" + key])
