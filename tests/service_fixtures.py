@@ -352,7 +352,7 @@ class DeskSession:
                 self._news.clear()
                 await self._news.wait()
 
-    async def pop(self, fits: Callable[[dict[str, Any]], bool], within: float = 30.0) -> float:
+    async def pop(self, fits: Callable[[dict[str, Any]], object], within: float = 30.0) -> float:
         """The time at which the first pop that fits arrived, waiting for it."""
 
         def found() -> float | None:
@@ -366,6 +366,10 @@ class DeskSession:
         at = found()
         assert at is not None
         return at
+
+    async def pop_of(self, call: str) -> None:
+        """Wait until the pop of one call has brought a card."""
+        await self.pop(lambda pop: f"{pop['pbx']}/{pop['call']}" == call and pop["matches"])
 
     async def gets(self, key: str) -> None:
         """Wait until a frame has brought the document `key`."""

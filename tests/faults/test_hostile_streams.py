@@ -81,7 +81,7 @@ async def test_hostile_ami_blocks_cost_only_themselves(tmp_path: Path, mall_url:
             await pbx.say(block)
             messages = pbx.call(number, CUSTOMER, names[number % len(names)])
             rest = await pbx.say_until_ringing(messages)
-            await lin.gets(f"pop:main/{1_700_000_000 + number}.0")
+            await lin.pop_of(f"main/{1_700_000_000 + number}.0")
             for message in rest:
                 await pbx.say(message)
         for linkedid in ("x.1", "x.2", "x.3", "x.4", "x.5", "x.6", "x.9"):
