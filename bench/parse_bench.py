@@ -37,14 +37,10 @@ from panoramisk import Manager
 from panoramisk.ami_protocol import AMIProtocol
 
 from cti.ami_framing import BLOCK_END, AmiFramer
-from cti.call_model import WANTED_EVENTS, CallModel
-from cti.queue_model import QUEUE_EVENTS, QueueModel
+from cti.call_model import ONLY_WITH, READ_HEADERS, WANTED_EVENTS, CallModel
+from cti.queue_model import QUEUE_EVENTS, QUEUE_HEADERS, QueueModel
 
 READ = 64 * 1024
-ONLY_WITH = {
-    "VarSet": ["Variable: QUEUESTATUS"],
-    "Newexten": ["Application: VoiceMail", "Application: Voicemail"],
-}
 CONNECTION_EVENTS = {b"Event: FullyBooted", b"Event: Shutdown"}
 
 
@@ -103,7 +99,7 @@ def framer(stream: bytes, wanted: frozenset[str] | None) -> int:
 
 
 def call_model(stream: bytes) -> int:
-    contender = AmiFramer(WANTED_EVENTS, only_with=ONLY_WITH)
+    contender = AmiFramer(WANTED_EVENTS, only_with=ONLY_WITH, headers=READ_HEADERS)
     model = CallModel("bench")
     signals = 0
     for data in reads(stream):
@@ -113,7 +109,9 @@ def call_model(stream: bytes) -> int:
 
 
 def live(stream: bytes) -> int:
-    contender = AmiFramer(WANTED_EVENTS | QUEUE_EVENTS, only_with=ONLY_WITH)
+    contender = AmiFramer(
+        WANTED_EVENTS | QUEUE_EVENTS, only_with=ONLY_WITH, headers=READ_HEADERS | QUEUE_HEADERS
+    )
     calls, queues = CallModel("bench"), QueueModel("bench")
     signals = 0
     for data in reads(stream):
