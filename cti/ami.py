@@ -115,6 +115,7 @@ class AmiLink:
         on_up: Callable[[], Awaitable[None]],
         on_down: Callable[[str], None],
         only_with: Mapping[str, Collection[str]] | None = None,
+        headers: frozenset[str] | None = None,
         record: BinaryIO | None = None,
         events: str = "on",
         ssl: SSLContext | None = None,
@@ -140,7 +141,7 @@ class AmiLink:
         self._runner: asyncio.Task[None] | None = None
         self._up = asyncio.Event()
         self._closed = False
-        self.framer = AmiFramer(wanted_events, max_block, only_with)
+        self.framer = AmiFramer(wanted_events, max_block, only_with, headers)
         self.state = LinkState.WAITING
         self.cause = "not started"
         self.round_trip: float | None = None

@@ -69,7 +69,8 @@ class AmiFramer:
     `wanted` are the names of the events to keep beside ALWAYS_WANTED; None keeps all. `only_with`
     narrows some of them to those with one of the header lines given, as in
     `{"VarSet": ["Variable: QUEUESTATUS"]}`. Responses are always kept, and so is an event whose
-    ActionID is in `awaited` (its answer is waited for).
+    ActionID is in `awaited` (its answer is waited for). `headers` are those that somebody reads:
+    others may be missing from events that answer no action.
 
     `max_block` is the longest message in bytes. A longer one is skipped to the next blank line with
     one warning; no more than this is ever held.
@@ -84,6 +85,7 @@ class AmiFramer:
         wanted: frozenset[str] | None = None,
         max_block: int = MAX_BLOCK,
         only_with: Mapping[str, Collection[str]] | None = None,
+        headers: frozenset[str] | None = None,
     ) -> None:
         self.awaited: set[str] = set()
         self.banner = ""
@@ -94,6 +96,7 @@ class AmiFramer:
             _EVENT + name.encode(): [LINE_END + line.encode() + LINE_END for line in lines]
             for name, lines in self._only_with.items()
         }
+        self._headers = headers if headers is None else headers | {"Event"}
         self._max_block = max_block
         self._rest = bytearray()
         self._skipping = False
@@ -247,9 +250,20 @@ class AmiFramer:
             else:
                 shape.sightings += 1
             if shape.sightings >= LEARN_AFTER:
-                lines = (re.escape(name) + ": ([^\r]*+)" for name in shape.names)
-                shape.fullmatch = re.compile("\r\n".join(lines)).fullmatch
+                self._learn(shape)
         return message
+
+    def _learn(self, shape: _Shape) -> None:
+        read = set(shape.names)
+        if self._headers is not None and "ActionID" not in read:
+            read &= self._headers
+        lines = (
+            re.escape(name) + (": ([^\r]*+)" if name in read else ": [^\r]*+")
+            for name in shape.names
+        )
+        shape.fullmatch = re.compile("\r\n".join(lines)).fullmatch
+        shape.names = [name for name in shape.names if name in read]
+        shape.template = dict.fromkeys(shape.names, "")
 
 
 def _decode(block: bytes) -> str:

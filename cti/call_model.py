@@ -440,6 +440,18 @@ HANDOVERS: Final = {
     "AttendedTransfer": "attended_transfer",
     "Pickup": "pickup",
 }
+ROLES: Final = (
+    "Dest",
+    "Target",
+    "Parkee",
+    "Retriever",
+    "Transferer",
+    "Transferee",
+    "OrigTransferer",
+    "SecondTransferer",
+    "TransferTarget",
+)
+"""Under these names an event describes its other channels."""
 WANTED_EVENTS: Final = frozenset((*EVENTS, *HANDOVERS))
 """The names of the events that the model reads; all others may be dropped unparsed."""
 ONLY_WITH: Final = {
@@ -447,3 +459,44 @@ ONLY_WITH: Final = {
     "Newexten": tuple(f"Application: {name}" for name in VOICEMAIL_APPLICATIONS),
 }
 """Of these a PBX without event filters sends by far the most; a live link reads only these."""
+READ_HEADERS: Final = frozenset(
+    role + header
+    for role in ("", *ROLES)
+    for header in (
+        "Uniqueid",
+        "Linkedid",
+        "Channel",
+        "ChannelState",
+        "CallerIDNum",
+        "CallerIDName",
+        "Context",
+        "Exten",
+    )
+) | frozenset(
+    (
+        "Application",
+        "BridgeTechnology",
+        "BridgeUniqueid",
+        "Cause",
+        "Cause-txt",
+        "DialStatus",
+        "DialString",
+        "Digit",
+        "Direction",
+        "Extension",
+        "Forward",
+        "Interface",
+        "MemberName",
+        "Newname",
+        "ParkerDialString",
+        "ParkingSpace",
+        "Position",
+        "Queue",
+        "Result",
+        "StateInterface",
+        "Timestamp",
+        "Value",
+        "Variable",
+    )
+)
+"""The headers that the model reads of any event."""

@@ -269,3 +269,21 @@ QUEUE_EVENTS: Final = frozenset(
     }
 )
 """The names of the events that the queue model reads as they come."""
+QUEUE_HEADERS: Final = frozenset(
+    (
+        "Calls",
+        "Count",
+        "Interface",
+        "Location",
+        "MemberName",
+        "Name",
+        "Paused",
+        "PausedReason",
+        "Queue",
+        "Reason",
+        "StateInterface",
+        "Status",
+        "Timestamp",
+    )
+)
+"""The headers that the queue model reads of any event."""

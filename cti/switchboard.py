@@ -18,11 +18,11 @@ from crm_store.bus import Bus
 from crm_store.signals import CallOffered, PbxLinkChanged, ScreenPop, Signal
 from cti.agents import DEFAULT_WRAP_UP_SECONDS, Agents, AgentSeat
 from cti.ami import ActionFailed, ActionTimeout, AmiError, AmiLink, AmiResponse, LinkState
-from cti.call_model import ONLY_WITH, WANTED_EVENTS, CallModel
+from cti.call_model import ONLY_WITH, READ_HEADERS, WANTED_EVENTS, CallModel
 from cti.call_rebuild import AsteriskLists
 from cti.call_recovery import CallRecovery
 from cti.call_state import CallNow
-from cti.queue_model import QUEUE_EVENTS, Member, QueueModel
+from cti.queue_model import QUEUE_EVENTS, QUEUE_HEADERS, Member, QueueModel
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +74,7 @@ class Switchboard:
             address.secret,
             wanted_events=WANTED_EVENTS | QUEUE_EVENTS,
             only_with=ONLY_WITH,
+            headers=READ_HEADERS | QUEUE_HEADERS,
             on_message=self._on_message,
             on_up=self._on_up,
             on_down=self._on_down,

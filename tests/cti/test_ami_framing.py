@@ -349,3 +349,12 @@ def test_a_recorded_stream_reads_as_it_stands(recording: Path) -> None:
         pieces = [stream[at : at + size] for at in range(0, len(stream), size)]
         assert [m for piece in pieces for m in framer.feed(piece)] == read_simply(stream)
     assert framer.malformed == framer.oversized == 0
+
+
+def test_headers_that_nobody_reads_may_be_missing_but_never_from_an_answer() -> None:
+    framer = AmiFramer(frozenset({"A"}), headers=frozenset({"Read"}))
+    event = b"Event: A\r\nRead: 1\r\nUnread: 2\r\n\r\n"
+    *_, learnt = framer.feed(event * (LEARN_AFTER + 2))
+    assert learnt == {"Event": "A", "Read": "1"}
+    answer = b"Event: A\r\nActionID: 7\r\nUnread: 2\r\nMore: 3\r\n\r\n"
+    assert {len(message) for message in framer.feed(answer * (LEARN_AFTER + 2))} == {4}

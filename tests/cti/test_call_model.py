@@ -25,7 +25,7 @@ from crm_store.signals import (
     Signal,
 )
 from cti.ami_framing import AmiFramer
-from cti.call_model import CallModel
+from cti.call_model import READ_HEADERS, CallModel
 from tests.cti.recordings import (
     RECORDED,
     Message,
@@ -363,3 +363,10 @@ def test_every_recording_has_all_its_parts() -> None:
     unread = {shape_of(stream) for stream in streams()} - set(shapes())
     assert not unread, "recorded, but nobody decided what it means"
     assert all(stream.stat().st_size < 200_000 for stream in map(Path, STREAMS.values()))
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_the_headers_that_a_live_link_reads_are_all_that_the_model_needs(name: str) -> None:
+    kept = READ_HEADERS | {"Event"}
+    narrow = [{k: v for k, v in message.items() if k in kept} for message in MESSAGES[name]]
+    assert fed(narrow)[0] == fed(MESSAGES[name])[0]

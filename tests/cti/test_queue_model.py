@@ -14,7 +14,13 @@ from crm_store.signals import AgentState, AgentStateChanged, QueueChanged, Signa
 from cti.ami_framing import ALWAYS_WANTED, AmiFramer
 from cti.call_model import WANTED_EVENTS
 from cti.pbx_configuration import WANTED_EVENTS as ASKED_OF_ASTERISK
-from cti.queue_model import PHONE_UNREACHABLE, QUEUE_EVENTS, WRAP_UP_REASON, QueueModel
+from cti.queue_model import (
+    PHONE_UNREACHABLE,
+    QUEUE_EVENTS,
+    QUEUE_HEADERS,
+    WRAP_UP_REASON,
+    QueueModel,
+)
 from tests.asterisk_lists import Lists
 from tests.cti.recordings import RECORDED, Message
 
@@ -196,3 +202,11 @@ def test_asterisk_is_asked_for_what_the_models_read_and_no_more() -> None:
     """VarSet and Newexten are let through by narrower filters; QueueMember only answers a list."""
     read = WANTED_EVENTS | QUEUE_EVENTS | ALWAYS_WANTED
     assert set(ASKED_OF_ASTERISK) == read - {"VarSet", "Newexten", "QueueMember"}
+
+
+@pytest.mark.parametrize("stream", sorted(RECORDED.glob("*.ami")), ids=lambda file: file.name)
+def test_the_headers_that_a_live_link_reads_are_all_that_the_model_needs(stream: Path) -> None:
+    messages = queue_messages(stream.name)
+    kept = QUEUE_HEADERS | {"Event"}
+    narrow = [{k: v for k, v in message.items() if k in kept} for message in messages]
+    assert fed(narrow) == fed(messages)
