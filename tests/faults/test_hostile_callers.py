@@ -33,6 +33,7 @@ NAMES: dict[str, tuple[bytes, str | None]] = {
     "10 kB": (b"A" * 10_000, "A" * 20),
     "a tab and quotes": (rb"x\"y\\z" + b"\tq", "x"),
     "template": (b"${SHELL(id)} {{7*7}} %(who)s", "{{7*7}} %(who)s"),
+    "CR": (b"evil\rEvent: Hangup", "evil"),
     "CRLF": (b"evil\r\nEvent: Hangup\r\nX: y", None),
     "folded": (b"evil\r\n Event: Hangup", None),
     "LF": (b"evil\nEvent: Hangup", None),
@@ -77,6 +78,8 @@ async def test_names_are_shown_as_text_and_hurt_nobody(
                 )
                 assert width <= 0, f"{label}: the page is {width} px too wide"
                 await page.screenshot(path=tmp_path / f"{label}.png")
+                assert ringing.invite is not None
+                assert shown in ringing.invite.header("From").replace("\\", "")
                 await caller.answered.wait()
             await ringing.wait("ended")
             await expect(call_panel).to_have_attribute("data-state", "none")
