@@ -8,7 +8,7 @@ JSON object: the median round of each in events per CPU second, and how many tim
   `panoramisk_handlers` has one for each event that the call model reads, as its documentation
   shows: each of them is a pattern tried on every event.
 - pyst2: the parsing and the event object of its reading thread, without its threads and queues.
-- framer, framer_wanted: Deskbell's, all events and only those that the models read.
+- framer, framer_wanted: Deskbell's; all events, and only the events and headers that are read.
 - call_model: framer_wanted with the call model behind it.
 - live: framer_wanted, call model and queue model as a switchboard has them: the way to signals.
 
@@ -93,8 +93,15 @@ def pyst2(stream: bytes) -> int:
     return handled
 
 
-def framer(stream: bytes, wanted: frozenset[str] | None) -> int:
-    contender = AmiFramer(wanted, only_with=ONLY_WITH if wanted else None)
+def framer(stream: bytes) -> int:
+    contender = AmiFramer()
+    return sum(len(contender.feed(data)) for data in reads(stream))
+
+
+def framer_wanted(stream: bytes) -> int:
+    contender = AmiFramer(
+        WANTED_EVENTS | QUEUE_EVENTS, only_with=ONLY_WITH, headers=READ_HEADERS | QUEUE_HEADERS
+    )
     return sum(len(contender.feed(data)) for data in reads(stream))
 
 
@@ -124,8 +131,8 @@ CONTENDERS: dict[str, Callable[[bytes], int]] = {
     "panoramisk": lambda stream: panoramisk(stream, ["*"]),
     "panoramisk_handlers": lambda stream: panoramisk(stream, sorted(WANTED_EVENTS)),
     "pyst2": pyst2,
-    "framer": lambda stream: framer(stream, None),
-    "framer_wanted": lambda stream: framer(stream, WANTED_EVENTS | QUEUE_EVENTS),
+    "framer": framer,
+    "framer_wanted": framer_wanted,
     "call_model": call_model,
     "live": live,
 }
