@@ -53,8 +53,8 @@ class Heard:
     def when(self, kind: type[Signal]) -> float:
         return next(at for at, signal in self.signals if isinstance(signal, kind))
 
-    async def wait(self, fits: Callable[[Any], bool], timeout: float = 15.0) -> Any:
-        async with asyncio.timeout(timeout):
+    async def wait(self, fits: Callable[[Any], bool], within: float = 15.0) -> Any:
+        async with asyncio.timeout(within):
             seen = 0
             while True:
                 for _, signal in self.signals[seen:]:
