@@ -8,6 +8,7 @@ words its events (call_model does) and what a signal is used for.
 from __future__ import annotations
 
 from enum import StrEnum
+from math import isfinite, nan
 from typing import Any, Final
 
 from crm_store.signals import (
@@ -80,9 +81,10 @@ class LiveCalls:
         """The moment of what is being told, None if the PBX did not say."""
         if isinstance(self.stamp, str):
             try:
-                self.stamp = float(self.stamp)
+                moment = float(self.stamp)
             except ValueError:
-                self.stamp = None
+                moment = nan
+            self.stamp = moment if isfinite(moment) else None
         return self.stamp
 
     def take_signals(self) -> list[Signal]:

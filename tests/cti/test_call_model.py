@@ -370,3 +370,10 @@ def test_the_headers_that_a_live_link_reads_are_all_that_the_model_needs(name: s
     kept = READ_HEADERS | {"Event"}
     narrow = [{k: v for k, v in message.items() if k in kept} for message in MESSAGES[name]]
     assert fed(narrow)[0] == fed(MESSAGES[name])[0]
+
+
+@pytest.mark.parametrize("stamp", ["nan", "inf", "-inf", "yesterday", "", "1e999"])
+def test_a_clock_that_tells_no_time_is_no_clock(stamp: str) -> None:
+    first = next(m for m in MESSAGES["queue_one_member.ami"] if m.get("Event") == "Newchannel")
+    signals, _ = fed([first | {"Timestamp": stamp}])
+    assert {signal.at for signal in signals} == {None}
