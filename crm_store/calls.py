@@ -120,15 +120,20 @@ async def record_calls(
     Saying the same again changes nothing. An ended call does not live again. What is not known
     (None, nothing rang, nothing keyed) leaves what was known. Meant for `Database.run`.
     """
-    latest: dict[CallKey, CallRecord] = {}
+    living: dict[CallKey, CallRecord] = {}
+    ended: dict[CallKey, CallRecord] = {}
     for record in records:
-        before = latest.get(record.key)
-        latest[record.key] = record if before is None else _joined(before, record)
-    # One order for all writers: two of them cannot wait for each other.
-    ordered = [latest[key] for key in sorted(latest)]
+        if record.state is CallState.ENDED:
+            ended[record.key] = _joined(ended.get(record.key), record)
+        elif record.key not in ended:
+            living[record.key] = _joined(living.get(record.key), record)
     recorded: dict[CallKey, RecordedCall] = {}
-    for start in range(0, len(ordered), _ROWS_AT_ONCE):
-        recorded |= await _record_some(transaction, ordered[start : start + _ROWS_AT_ONCE])
+    # What is said of a living call comes first: it is nothing to one that had ended before.
+    for latest in (living, ended):
+        # One order for all writers: two of them cannot wait for each other.
+        ordered = [latest[key] for key in sorted(latest)]
+        for start in range(0, len(ordered), _ROWS_AT_ONCE):
+            recorded |= await _record_some(transaction, ordered[start : start + _ROWS_AT_ONCE])
     return recorded
 
 
@@ -224,10 +229,10 @@ async def find(database: Database, pbx: str, linkedid: str) -> Call | None:
         return found
 
 
-def _joined(old: CallRecord, new: CallRecord) -> CallRecord:
+def _joined(old: CallRecord | None, new: CallRecord) -> CallRecord:
     """What both records know, the newer first: the rule of the table, for one batch."""
-    if old.state is CallState.ENDED and new.state is CallState.LIVE:
-        return old
+    if old is None:
+        return new
     unknown = {
         name: getattr(old, name)
         for name in CallRecord.__dataclass_fields__

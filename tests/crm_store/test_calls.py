@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
@@ -228,6 +228,15 @@ RECORDS = st.lists(
 
 
 @given(RECORDS, st.lists(st.integers(1, 4), min_size=1, max_size=8))
+@example(
+    [
+        *(replace(LIVE, linkedid="1.1"),) * 3,
+        replace(ENDED, queue=None, agent=None, keyed=()),
+        replace(LIVE, queue=None, keyed=("1",)),
+        replace(ENDED, queue=None, agent=None, keyed=()),
+    ],
+    [2],
+)
 @settings(
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
