@@ -19,7 +19,8 @@ onKey("/", () => document.querySelector("[data-shortcut='/']").focus());
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
   if (event.key === "Escape") for (const menu of openMenus()) close(menu);
-  if (event.target.closest("input, textarea, select, dialog")) return;
+  // A dialog just closed may still hold the focus: only an open one keeps the keys.
+  if (event.target.closest("input, textarea, select, dialog[open]")) return;
   const action = keys.get(event.key) ?? keys.get(event.key.toLowerCase());
   if (action) {
     event.preventDefault();
