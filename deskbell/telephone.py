@@ -1,7 +1,7 @@
 """`deskbell call` and `deskbell phone`: the running demo's telephone network, from a terminal.
 
-Owns what these commands say. The SIP calls are cti.sip_network's; what became of a call inside the
-contact centre is heard from the desk's push, as a supervisor sees it.
+Owns what these commands say. The SIP calls are cti.telephone_network's; what became of a call in
+the contact centre is heard from the desk's push, as a supervisor sees it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 import typer
 
-from cti.sip_network import SipCall, SipNetwork, SippFailed, SipPhone
+from cti.telephone_network.network import SipCall, SipNetwork, SippFailed, SipPhone
 from deskbell.desk_client import DeskClient, DeskUnreachable
 from deskbell.event_loop import run
 from deskbell.failure import CommandFailed, ExitCode

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import pytest
 
 from cti.pbx import EmbeddedPbx, MenuConfig, PbxConfiguration, PbxSettings, PhoneConfig, QueueConfig
-from cti.sip_network import SipNetwork, SipPhone
+from cti.telephone_network.network import SipNetwork, SipPhone
 
 T = TypeVar("T")
 

@@ -35,7 +35,7 @@ from crm_store.migrations import migrate
 from cti.ami import AmiLink
 from cti.pbx import EmbeddedPbx, PbxSettings, free_port
 from cti.pbx_configuration import Secrets
-from cti.sip_network import SipNetwork, SipPhone
+from cti.telephone_network.network import SipNetwork, SipPhone
 from deskbell.service import pbx_configuration
 from deskbell.settings import PbxSettings as PbxSection
 from tests.store_fixtures import PostgresqlServer, run_apart

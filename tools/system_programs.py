@@ -160,5 +160,5 @@ def find_asterisk() -> None:
 
 
 def find_sipp() -> None:
-    find = "from cti.pbx import default_cache; from cti.sipp import find_sipp; "
+    find = "from cti.pbx import default_cache; from cti.telephone_network.sipp import find_sipp; "
     command(PYTHON, "-c", find + "find_sipp(default_cache(), print)")

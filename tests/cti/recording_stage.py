@@ -19,8 +19,8 @@ from typing import Any, Self
 from crm_store.bus import Bus
 from cti.ami_framing import AmiFramer
 from cti.pbx import EmbeddedPbx
-from cti.sip_network import SipCall, SipNetwork, SipPhone
 from cti.switchboard import AmiAddress, Switchboard
+from cti.telephone_network.network import SipCall, SipNetwork, SipPhone
 
 Message = dict[str, str]
 

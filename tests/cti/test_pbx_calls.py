@@ -6,8 +6,8 @@ import wave
 
 import pytest
 
-from cti.sip_audio import loudness_at
-from cti.sip_network import SipNetwork, SippFailed
+from cti.telephone_network.audio import loudness_at
+from cti.telephone_network.network import SipNetwork, SippFailed
 from tests.asterisk_fixtures import SharedPbx, agent_phone
 
 pytestmark = pytest.mark.asterisk

@@ -25,8 +25,8 @@ from crm_store.signals import (
 from cti.agents import AgentSeat, UnknownAgent
 from cti.ami import LinkDown
 from cti.screen_pop import ScreenPops
-from cti.sip_network import SipNetwork
 from cti.switchboard import AmiAddress, Switchboard
+from cti.telephone_network.network import SipNetwork
 from tests.asterisk_fixtures import SharedPbx, agent_phone, pbx, sip_network
 
 pytestmark = pytest.mark.asterisk

@@ -21,9 +21,9 @@ from sqlalchemy import select
 from crm_store.database import Database
 from crm_store.models import Call, CallState, Interaction
 from cti.ami import AmiLink
-from cti.sip_call import FAILURES
-from cti.sip_network import SipNetwork, SipPhone
-from cti.sipp import SipMessage, Sipp, render_scenario
+from cti.telephone_network.call import FAILURES
+from cti.telephone_network.network import SipNetwork, SipPhone
+from cti.telephone_network.sipp import SipMessage, Sipp, render_scenario
 from tests.service_fixtures import DeskSession, RunningService, until
 
 AGENTS = {"lin": "1001", "maria": "1002", "james": "1004"}

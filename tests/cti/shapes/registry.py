@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from cti.sip_call import SipCall
-from cti.sip_phone import SipPhone
+from cti.telephone_network.call import SipCall
+from cti.telephone_network.phone import SipPhone
 from tests.cti.recording_stage import Stage
 
 Shape = Callable[[Stage], Awaitable[None]]

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import quote
 
-from cti.sip_audio import AudioPeer, loudness_at
-from cti.sipp import SipMessage, Sipp
+from cti.telephone_network.audio import AudioPeer, loudness_at
+from cti.telephone_network.sipp import SipMessage, Sipp
 
 FAILURES = (
     *(300, 301, 302, 400, 401, 402, 403, 404, 405, 406, 407, 408, 410, 415, 420, 423, 480, 481),

@@ -1,7 +1,7 @@
 """Many calls at once, for load and fault tests: one SIPp for all callers, one for all phones.
 
 Nothing here is steered and no sound is sent: it is the crowd, not the actors (see
-cti.sip_network for those). SIPp's own counters are the record.
+cti.telephone_network.network for those). SIPp's own counters are the record.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cti.sip_network import SipNetwork
-from cti.sipp import SipMessage, Sipp, SippFailed, render_scenario
+from cti.telephone_network.network import SipNetwork
+from cti.telephone_network.sipp import SipMessage, Sipp, SippFailed, render_scenario
 
 _COUNTERS = {"CurrentCall": "live", "SuccessfulCall(C)": "succeeded", "FailedCall(C)": "failed"}
 

@@ -14,12 +14,12 @@ import time
 from typing import TYPE_CHECKING
 
 from cti.asterisk_program import free_port
-from cti.sip_audio import AudioPeer
-from cti.sip_call import FAILURES, SipCall, sip_user
-from cti.sipp import SipMessage, render_scenario
+from cti.telephone_network.audio import AudioPeer
+from cti.telephone_network.call import FAILURES, SipCall, sip_user
+from cti.telephone_network.sipp import SipMessage, render_scenario
 
 if TYPE_CHECKING:
-    from cti.sip_network import SipNetwork
+    from cti.telephone_network.network import SipNetwork
 
 PHONE_TONE = 660
 DECLINES = {

@@ -22,10 +22,17 @@ from types import TracebackType
 from typing import Self
 
 from cti.asterisk_program import default_cache
-from cti.sip_audio import AudioPeer
-from cti.sip_call import FAILURES, CallReport, SipCall, Step, sip_user
-from cti.sip_phone import PHONE_TONE, SipPhone
-from cti.sipp import SipMessage, Sipp, SippFailed, SippProgram, find_sipp, render_scenario
+from cti.telephone_network.audio import AudioPeer
+from cti.telephone_network.call import FAILURES, CallReport, SipCall, Step, sip_user
+from cti.telephone_network.phone import PHONE_TONE, SipPhone
+from cti.telephone_network.sipp import (
+    SipMessage,
+    Sipp,
+    SippFailed,
+    SippProgram,
+    find_sipp,
+    render_scenario,
+)
 
 __all__ = ["PHONE_TONE", "CallReport", "SipCall", "SipNetwork", "SipPhone", "SippFailed", "Step"]
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from cti.pbx import EmbeddedPbx, PbxSettings, PhoneConfig
-from cti.sip_crowd import CrowdReport, SipCrowd
+from cti.telephone_network.crowd import CrowdReport, SipCrowd
 from tests.asterisk_fixtures import network_of
 
 pytestmark = pytest.mark.asterisk

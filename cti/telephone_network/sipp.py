@@ -106,7 +106,9 @@ class SipMessage:
 def render_scenario(name: str, values: dict[str, object]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(
-            lambda file: (resources.files("cti") / "sip_scenarios" / file).read_text("utf-8")
+            lambda file: (resources.files("cti.telephone_network") / "scenarios" / file).read_text(
+                "utf-8"
+            )
         ),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
