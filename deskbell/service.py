@@ -6,6 +6,7 @@ screen pop, the journal and the desk. Every part is told what it needs and knows
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
@@ -39,6 +40,9 @@ from deskbell.failure import CommandFailed
 from deskbell.settings import PbxSettings, Settings
 
 log = logging.getLogger(__name__)
+
+LINK_SECONDS = 10.0
+"""How long a start waits for the link to the embedded PBX, which usually takes milliseconds."""
 
 TRUNK = "PJSIP/trunk"
 """The endpoint of the telephone network in our own templates."""
@@ -110,6 +114,16 @@ class Service:
         for switchboard in self.switchboards.values():
             await switchboard.start()
             self._stack.push_async_callback(switchboard.close)
+        await self._wait_for_our_own_pbxs()
+
+    async def _wait_for_our_own_pbxs(self) -> None:
+        """Be ready for calls when `start` returns. Somebody else's PBX may come up when it likes."""
+        try:
+            async with asyncio.timeout(LINK_SECONDS):
+                for name in self.embedded:
+                    await self.switchboards[name].link.wait_up()
+        except TimeoutError:
+            log.warning("the link to our own PBX is not up yet; it is tried on")
 
     async def stop(self) -> None:
         """Stop everything in the opposite order; what is on its way to the store is written."""
