@@ -117,7 +117,7 @@ class Service:
         await self._wait_for_our_own_pbxs()
 
     async def _wait_for_our_own_pbxs(self) -> None:
-        """Be ready for calls when `start` returns. Somebody else's PBX may come up when it likes."""
+        """Be ready for calls when `start` returns; an external PBX may come up when it likes."""
         try:
             async with asyncio.timeout(LINK_SECONDS):
                 for name in self.embedded:
