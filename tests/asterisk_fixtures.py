@@ -53,7 +53,7 @@ CONFIGURATION = PbxConfiguration(
     inbound_numbers={"+862155550600": "600"},
     direct_ring_seconds=5,
     outbound_ring_seconds=10,
-    parking_seconds=3,
+    parking_seconds=8,
     qualify_seconds=1,
 )
 
