@@ -19,7 +19,10 @@ demo: ## Set up all that is needed and run the whole of Deskbell here, with samp
 test: ## Set up, lint and run every test on the real parts
 	@$(PYTHON) bootstrap.py test
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS) || { \
+	  echo "What failed runs once more, alone: a test that passes only now leans on an idle machine,"; \
+	  echo "and is to be mended; its name stands above."; \
+	  $(BIN)/python -m pytest --last-failed --last-failed-no-failures none $(PYTEST_ARGS); }
 
 check: ## Format, lint, strict types, import layers, unit tests: under a minute
 	@$(PYTHON) bootstrap.py check
