@@ -22,6 +22,7 @@ import contextlib
 import fcntl
 import hashlib
 import importlib.util
+import json
 import os
 import shutil
 import signal
@@ -168,9 +169,8 @@ def locked(lock: Path, package: str) -> str:
 
 
 def fetch_assets() -> None:
-    """The libraries that package.json pins, as the files that its `vendor` names."""
-    import json
-
+    """The libraries that package.json pins: as the files that its `vendor` names, and packages
+    that come as many CommonJS files as the one ES module that its `bundle` names."""
     folder = WORK / "assets"
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "package-lock.json"):
@@ -181,14 +181,28 @@ def fetch_assets() -> None:
         path = f"{Path(node[0]).parent}:{path}"
     words = ("ci", "--ignore-scripts", "--no-audit", "--no-fund")
     command(*node, *words, env={"PATH": path}, cwd=folder)
-    files = json.loads((ROOT / "package.json").read_text(encoding="utf-8")).get("vendor", {})
-    for source, target in files.items():
+    for source, target in assets("vendor").items():
         (VENDOR / target).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(folder / "node_modules" / source, VENDOR / target)
+    esbuild = folder / "node_modules/esbuild/bin/esbuild"
+    form = ("--bundle", "--format=esm", "--target=es2022", "--minify", "--log-level=warning")
+    for package, target in assets("bundle").items():
+        written = f"--outfile={VENDOR / target}"
+        command("node", esbuild, package, *form, written, env={"PATH": path}, cwd=folder)
+
+
+def assets(kind: str) -> dict[str, str]:
+    """What package.json says of `vendor` or `bundle`: its source, and its name in the browser."""
+    found: dict[str, str] = json.loads((ROOT / "package.json").read_text("utf-8")).get(kind, {})
+    return found
 
 
 def asset_inputs() -> list[str | Path]:
     return [ROOT / "package.json", ROOT / "package-lock.json"]
+
+
+def asset_names() -> list[str]:
+    return [*assets("vendor").values(), *assets("bundle").values()]
 
 
 def translations() -> list[Path]:
@@ -225,7 +239,15 @@ def steps(goal: str) -> list[Step]:
             )
         )
     if goal != "check" and (ROOT / "package.json").exists():
-        plan.append(Step("the browser's assets", fetch_assets, VENDOR / ".from", asset_inputs))
+        plan.append(
+            Step(
+                "the browser's assets",
+                fetch_assets,
+                VENDOR / ".from",
+                asset_inputs,
+                lambda: all((VENDOR / name).exists() for name in asset_names()),
+            )
+        )
     if goal != "check":
         plan += [
             Step(

