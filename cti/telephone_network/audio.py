@@ -71,14 +71,17 @@ def loudness_at(ulaw: bytes, frequency: int) -> float:
 class AudioPeer(asyncio.DatagramProtocol):
     """Sends `frequency` Hz once it is told where; keeps what it hears for five seconds.
 
-    With `frequency` 0 it sends nothing but digits.
+    With `frequency` 0 it sends nothing but digits. `digits_heard` are the keys that came as
+    RFC 4733 events, each once.
     """
 
     def __init__(self, frequency: int) -> None:
         self.frequency = frequency
         self.packets_heard = 0
         self.packets_sent = 0
-        self._heard: deque[bytes] = deque(maxlen=250)
+        self.digits_heard = ""
+        self._last_digit = (0, 0)
+        self._heard: deque[tuple[float, bytes]] = deque(maxlen=250)
         self._digits: deque[str] = deque()
         self._remote: tuple[str, int] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -140,7 +143,17 @@ class AudioPeer(asyncio.DatagramProtocol):
 
     def heard(self, seconds: float = 1.0) -> bytes:
         """The last `seconds` heard, as µ-law."""
-        return b"".join(list(self._heard)[-int(seconds / FRAME_SECONDS) :])
+        return b"".join([sound for _, sound in self._heard][-int(seconds / FRAME_SECONDS) :])
+
+    def first_heard(self, frequency: int, since: float = 0.0) -> float | None:
+        """The monotonic time of the first packet after `since` that was a tone of `frequency` Hz.
+
+        None if there is none among the last five seconds.
+        """
+        tones = (
+            at for at, sound in self._heard if at > since and loudness_at(sound, frequency) > 0.5
+        )
+        return next(tones, None)
 
     async def next_heard(self, seconds: float) -> bytes:
         """The next `seconds` of sound from now on, as µ-law."""
@@ -159,10 +172,21 @@ class AudioPeer(asyncio.DatagramProtocol):
         self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str | object, int]) -> None:
-        if len(data) > 12 and data[0] >> 6 == 2 and data[1] & 0x7F == PCMU:
+        if len(data) <= 12 or data[0] >> 6 != 2:
+            return
+        if data[1] & 0x7F == PCMU:
             self.packets_heard += 1
-            self._heard.append(data[12:])
+            self._heard.append((time.monotonic(), data[12:]))
             self._packet.set()
+        elif data[1] & 0x7F == TELEPHONE_EVENT and len(data) >= 16:
+            self._hear_digit(data)
+
+    def _hear_digit(self, data: bytes) -> None:
+        """A key's packets share their clock and source; one of them makes the digit."""
+        clock, source = struct.unpack_from("!II", data, 4)
+        if data[12] < len(DIGITS) and (clock, source) != self._last_digit:
+            self._last_digit = (clock, source)
+            self.digits_heard += DIGITS[data[12]]
 
     async def _send_frames(self) -> None:
         sound, position = tone(self.frequency) if self.frequency else b"", 0
