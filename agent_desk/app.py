@@ -14,7 +14,7 @@ from aiohttp import web
 from prometheus_client import generate_latest
 from sqlalchemy import select
 
-from agent_desk import api, pages, sign_in
+from agent_desk import api, pages, setup_pages, sign_in
 from agent_desk.agent_screens import topic_of
 from agent_desk.desk_metrics import DeskMetrics
 from agent_desk.gate import Access, Route, gate
@@ -98,6 +98,7 @@ ROUTES = (
     Route("GET", "/customers/{customer_id}/edit", pages.edit_customer, Access.AGENTS),
     Route("POST", "/customers/{customer_id}/edit", pages.change_customer, Access.AGENTS),
     Route("GET", "/floor", pages.show_floor, Access.SUPERVISORS),
+    *setup_pages.ROUTES,
     Route("GET", "/push", open_push, Access.AGENTS),
     Route("POST", "/api/sign-in", sign_in.sign_in_json, Access.EVERYBODY, exempt_from_csrf=True),
     Route("GET", "/api/me", api.show_me, Access.AGENTS),

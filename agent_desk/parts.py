@@ -25,6 +25,10 @@ class AgentActionRefused(Exception):
     """
 
 
+async def _nothing_to_apply() -> str:
+    return ""
+
+
 def _no_calls() -> list[dict[str, Any]]:
     return []
 
@@ -70,6 +74,11 @@ class DeskParts:
     bus: Bus
     agents: AgentControl
     calls: Callable[[], list[dict[str, Any]]] = _no_calls
+
+    apply_settings: Callable[[], Awaitable[str]] = _nothing_to_apply
+    """Have the telephone side take agents, queues and penalties as the store has them now. Answers
+    "" when all of it did, "later" when a link is down (it takes them when it is back), "reload"
+    when somebody must reload their own Asterisk."""
 
     region: str = "CN"
     """Region (ISO 3166) in which a number without a country code is read."""

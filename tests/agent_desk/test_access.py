@@ -47,6 +47,7 @@ EXPECTED = {
     ("GET", "/customers/{customer_id}/edit"): PAGE,
     ("POST", "/customers/{customer_id}/edit"): Expected(401, 400, 400),
     ("GET", "/floor"): Expected(303, 403, 200),
+    ("GET", "/setup"): Expected(303, 403, 200),
     ("GET", "/push"): Expected(401, 400, 400),
     ("POST", "/api/sign-in"): Expected(400, 400, 400),
     ("GET", "/api/me"): DATA,
