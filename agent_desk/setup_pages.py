@@ -168,20 +168,22 @@ def setup_page(request: web.Request, template: str, address: str, **values: Any)
         setup_address=address,
         done=request.query.get("done", "")[:20],
         done_with=request.query.get("with", "")[:100],
-        done_said=_SAID.get(request.query.get("said", ""), lambda _: "")(_),
+        done_said=_said(request.query.get("said", ""), _),
         faults=faults.by_field,
         **values,
     )
 
 
-_SAID: Mapping[str, Callable[[Language], str]] = {
-    "reload": lambda _: _(
-        "Your own Asterisk must be told: write its files again (deskbell asterisk-config) "
-        "and reload it."
-    ),
-    "later": lambda _: _("The telephone system did not take it yet; it is told again soon."),
-}
-"""What else is said of a change that was kept, by a word that stands in the address."""
+def _said(word: str, _: Language) -> str:
+    """What else is said of a change that was kept, by the word that stands in the address."""
+    if word == "reload":
+        return _(
+            "Your own Asterisk must be told: write its files again (deskbell asterisk-config) "
+            "and reload it."
+        )
+    if word == "later":
+        return _("The telephone system did not take it yet; it is told again soon.")
+    return ""
 
 
 def done(address: str, what: str, code: object = "", said: str = "") -> web.HTTPSeeOther:
@@ -194,17 +196,17 @@ async def audited(
     request: web.Request,
     transaction: Transaction,
     action: str,
-    kind: str,
-    subject: int | str,
+    subject: tuple[str, int | str],
     fields: tuple[str, ...] = (),
 ) -> None:
-    """Write down that this supervisor added, changed, retired or brought back something."""
+    """Write down that this supervisor added, changed, retired or brought back `subject`: its kind
+    and its code."""
     await audit.record(
         transaction,
         actor=signed_in(request).agent.login,
         action=action,
-        subject_kind=kind,
-        subject_id=subject,
+        subject_kind=subject[0],
+        subject_id=subject[1],
         fields=fields,
         address=address_of(request),
     )
