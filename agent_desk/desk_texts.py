@@ -95,4 +95,13 @@ def desk_texts(_: Language) -> dict[str, Any]:
         "session_over": _("Your session is over. Sign in again."),
         "unfinished": _("Not yet wrapped up"),
         "no_calls": _("No calls at this moment."),
+        "no_phone": _("The phone of this page is not ready."),
+        "command": {
+            "state": _("Change my state"),
+            "note": _("Write the note"),
+            "disposition": _("Choose how the call was settled"),
+            "finish": _("Finish the wrap-up"),
+            "shortcuts": _("Show the list of shortcuts"),
+            "find": _("Find a customer"),
+        },
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from aiohttp import web
@@ -16,13 +17,23 @@ from agent_desk import customer_records
 from agent_desk.caller_display import guessed_language
 from agent_desk.customer_records import WrongField, checked_fields, customer_id_of
 from agent_desk.desk_texts import desk_texts
-from agent_desk.rendering import page
+from agent_desk.rendering import STATIC_FOLDER, TEMPLATE_FOLDER, page
 from agent_desk.visitor import PARTS, language_of, session_if_any, signed_in
 from crm_store import interactions, queues
 from crm_store.customers import CustomerCard
 from crm_store.phone_numbers import to_e164
 
 HISTORY_PAGE = 30
+
+PANELS = ("phone", "story", "script", "tasks", "knowledge", "texts")
+"""What the desk page brings in: templates/panels/NAME.html, static/NAME.css and NAME.js."""
+
+
+@cache
+def desk_panels() -> tuple[str, ...]:
+    """The panels that are built into this desk."""
+    folder = TEMPLATE_FOLDER / "panels"
+    return tuple(name for name in PANELS if (folder / f"{name}.html").exists())
 
 
 async def show_start(request: web.Request) -> web.StreamResponse:
@@ -32,7 +43,19 @@ async def show_start(request: web.Request) -> web.StreamResponse:
 
 async def show_desk(request: web.Request) -> web.StreamResponse:
     """GET /desk: the one page an agent works in."""
-    return page(request, "desk.html", **await _live_values(request))
+    _ = language_of(request)
+    titles = {"tasks": _("Tasks"), "knowledge": _("Knowledge"), "texts": _("Texts")}
+    there = desk_panels()
+    return page(
+        request,
+        "desk.html",
+        side_tabs=[
+            ("colleagues", _("Colleagues")),
+            *((name, titles[name]) for name in titles if name in there),
+        ],
+        panel_styles=[name for name in there if (STATIC_FOLDER / f"{name}.css").exists()],
+        **await _live_values(request),
+    )
 
 
 async def show_floor(request: web.Request) -> web.StreamResponse:

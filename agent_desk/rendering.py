@@ -15,9 +15,11 @@ import jinja2
 from aiohttp import web
 from babel.dates import format_datetime
 from babel.numbers import format_decimal
+from markupsafe import Markup
 
 from agent_desk import languages
 from agent_desk.caller_display import shown_number
+from agent_desk.desk_texts import desk_texts
 from agent_desk.visitor import (
     PAGES,
     THEME_COOKIE,
@@ -28,17 +30,20 @@ from agent_desk.visitor import (
 
 HERE = Path(__file__).parent
 STATIC_FOLDER = HERE / "static"
+TEMPLATE_FOLDER = HERE / "templates"
 
 
 def environment() -> jinja2.Environment:
     """The templates. A name that a template does not have is an error, not an empty text."""
     found = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE / "templates"),
+        loader=jinja2.FileSystemLoader(TEMPLATE_FOLDER),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    found.globals["static"] = static_address
+    found.globals["icon"] = icon
     found.filters["number"] = shown_number
     found.filters["card_number"] = shown_card_number
     return found
@@ -52,6 +57,18 @@ def static_version() -> str:
         if file.is_file():
             digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def static_address(name: str) -> str:
+    """Where a browser finds this version of a static file."""
+    return f"/static/{name}?{static_version()}"
+
+
+def icon(name: str, kind: str = "") -> Markup:
+    """A picture of icons.svg that says nothing to a screen reader; `kind` is one class more."""
+    return Markup('<svg class="icon {}" aria-hidden="true"><use href="{}#{}"></use></svg>').format(
+        kind, static_address("icons.svg"), name
+    )
 
 
 def page(
@@ -77,7 +94,7 @@ def page(
             here=request.path_qs,
             moment=lambda at: format_datetime(at, "d MMM y, HH:mm", locale=language.code),
             points=lambda hundredths: shown_points(hundredths, language.code),
-            **values,
+            **({"texts": desk_texts(language)} | values),
         )
     )
     return web.Response(text=text, status=error_status, content_type="text/html")

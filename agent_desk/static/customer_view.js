@@ -1,8 +1,23 @@
 // Who is calling, as the screen pop says: a card, a choice, a form for a new customer, or nobody.
 
-import { el, icon, name, texts } from "./elements.js";
+import { el, icon, name, show, texts } from "./elements.js";
 import { moment, shownPoints } from "./moments.js";
 import { post, Refused } from "./requests.js";
+
+const storyIsThere = document.querySelector("[data-panel=story] > *") !== null;
+
+export function mount(place, workplace) {
+  workplace.listen(({ call, pop }) => {
+    // A form that is being filled must not be rebuilt because the call was answered meanwhile.
+    show(place, pop ? [call.key, pop] : call && [call.key], () => {
+      if (!call) return document.getElementById("idle").content.cloneNode(true);
+      if (!pop || pop.looking_up) return skeleton();
+      if (pop.matches.length === 1) return customerCard(pop.matches[0]);
+      if (pop.matches.length > 1) return choice(pop, call);
+      return newCustomer(pop, call);
+    });
+  });
+}
 
 export function badge(segment) {
   return el("span", { class: "badge", "data-segment": segment }, texts.segment[segment] ?? segment);
@@ -67,7 +82,7 @@ export function customerCard(card) {
     ),
     facts(card),
     card.notes ? el("p", { class: "free-text customer-notes", dir: "auto" }, card.notes) : null,
-    history(card.interactions),
+    storyIsThere ? null : history(card.interactions),
   );
 }
 

@@ -1,7 +1,7 @@
 // Making and filling elements. Text only ever becomes text: nothing here parses HTML.
 
 const SVG = "http://www.w3.org/2000/svg";
-const version = document.querySelector("link[rel=stylesheet]").href.match(/\?.*$/)?.[0] ?? "";
+const pictures = new URL("icons.svg", import.meta.url).href;
 
 /** An element with attributes ("on…" are listeners, true and false set and leave out) and children. */
 export function el(tag, attributes = {}, ...children) {
@@ -30,7 +30,7 @@ export function icon(id, label = "") {
     picture.setAttribute("aria-label", label);
   } else picture.setAttribute("aria-hidden", "true");
   const use = document.createElementNS(SVG, "use");
-  use.setAttribute("href", `/static/icons.svg${version}#${id}`);
+  use.setAttribute("href", `${pictures}#${id}`);
   picture.append(use);
   return picture;
 }
@@ -44,5 +44,35 @@ export function show(place, content, build) {
   return true;
 }
 
+/** Change the text only when it is another one, so that nothing is laid out for nothing. */
+export function put(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/**
+ * `draw`, at most once a picture however often it is asked for. A page that nobody sees has no
+ * pictures, but still a title and a voice: there it is drawn a moment later.
+ */
+export function atNextPicture(draw) {
+  let asked = false;
+  const now = () => {
+    asked = false;
+    draw();
+  };
+  return () => {
+    if (asked) return;
+    asked = true;
+    if (document.hidden) setTimeout(now);
+    else requestAnimationFrame(now);
+  };
+}
+
+function given(id) {
+  return JSON.parse(document.getElementById(id)?.textContent ?? "{}");
+}
+
 /** Texts and lists that the server gave this page. */
-export const texts = JSON.parse(document.getElementById("texts")?.textContent ?? "{}");
+export const texts = given("texts");
+
+/** The texts of one panel: `<script type="application/json" id="texts-NAME">` in its partial. */
+export const textsOf = (panel) => given(`texts-${panel}`);

@@ -27,6 +27,15 @@ export class Note {
     return this.#field.value;
   }
 
+  /** Put `text` where the cursor is; nothing without a call. */
+  insert(text) {
+    if (this.#call === null) return;
+    const { selectionStart: from, selectionEnd: to } = this.#field;
+    this.#field.setRangeText(text, from, to, "end");
+    this.#field.focus();
+    this.#written();
+  }
+
   /** Show the note of this call; null for no call. */
   async open(call) {
     const key = call && keyOf(call);

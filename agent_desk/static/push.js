@@ -22,7 +22,7 @@ export class Push {
    * onFrame(frame) after each frame was applied; onConnection("connected" | "lost" | "over").
    */
   constructor(topics, onFrame, onConnection) {
-    this.#topics = topics;
+    this.#topics = [...topics];
     this.#onFrame = onFrame;
     this.#onConnection = onConnection;
     addEventListener("online", () => this.#connectNow());
@@ -30,6 +30,21 @@ export class Push {
       if (!document.hidden && this.#socket === null) this.#connectNow();
     });
     this.#connect();
+  }
+
+  /** Ask for one more topic, now and at every reconnect. */
+  subscribe(topic) {
+    if (this.#topics.includes(topic)) return;
+    this.#topics.push(topic);
+    if (this.#socket?.readyState === WebSocket.OPEN) {
+      this.#socket.send(JSON.stringify({ subscribe: [topic] }));
+    }
+  }
+
+  /** Ask for it no more: what still comes of it is nobody's. */
+  unsubscribe(topic) {
+    this.#topics = this.#topics.filter((known) => known !== topic);
+    this.state.forget(topic);
   }
 
   #connectNow() {
@@ -46,7 +61,8 @@ export class Push {
     this.#socket = socket;
     socket.onopen = () => {
       this.#pause = FIRST_PAUSE_MS;
-      socket.send(JSON.stringify({ subscribe: this.#topics }));
+      // One by one: a topic that is refused keeps none of the others away.
+      for (const topic of this.#topics) socket.send(JSON.stringify({ subscribe: [topic] }));
       this.#listenForSilence();
       this.#onConnection("connected");
     };

@@ -13,6 +13,10 @@ export class PushState {
     return this.#topics.has(topic);
   }
 
+  forget(topic) {
+    this.#topics.delete(topic);
+  }
+
   /** Take one frame in; the answer is a topic that must be resynced, or null. */
   apply(frame) {
     const name = frame.topic;

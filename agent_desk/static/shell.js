@@ -1,31 +1,28 @@
 // What every page behind the sign-in has: shortcuts, menus that close, the connection's banner.
 
+import { command } from "./commands.js";
 import { texts } from "./elements.js";
 import { makeLocal } from "./moments.js";
 import { Push } from "./push.js";
 
 const shortcuts = document.getElementById("shortcuts");
 const banner = document.querySelector("[data-banner]");
-const keys = new Map();
 
-/** Do `action` when the key is pressed outside of fields (and no dialog is open). */
-export function onKey(key, action) {
-  keys.set(key, action);
-}
-
-onKey("?", () => shortcuts.showModal());
-onKey("/", () => document.querySelector("[data-shortcut='/']").focus());
+command({
+  id: "shortcuts",
+  title: texts.command.shortcuts,
+  keys: "?",
+  run: () => shortcuts.showModal(),
+});
+command({
+  id: "find",
+  title: texts.command.find,
+  keys: "/",
+  run: () => document.querySelector("[data-shortcut='/']").focus(),
+});
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
   if (event.key === "Escape") for (const menu of openMenus()) close(menu);
-  // A dialog just closed may still hold the focus: only an open one keeps the keys.
-  if (event.target.closest("input, textarea, select, dialog[open]")) return;
-  const action = keys.get(event.key) ?? keys.get(event.key.toLowerCase());
-  if (action) {
-    event.preventDefault();
-    action(event.key);
-  }
 });
 
 makeLocal(document);

@@ -1,0 +1,86 @@
+// The call at the top of the desk: who, on which queue, for how long; the others beside it; and what
+// an offer does to the title, the notification and the screen reader.
+
+import { el, name, show, texts } from "./elements.js";
+import { count } from "./moments.js";
+import { whoIs } from "./workplace.js";
+
+const title = document.title;
+
+export function mount(place, workplace) {
+  const part = (which) => place.querySelector(`[data-call-${which}]`);
+  const announce = announcer(document.querySelector("[data-said]"), workplace);
+  workplace.listen(({ call, pop, calls, state }) => {
+    place.dataset.state = call?.state ?? "none";
+    const hint = texts.no_call_hint[state?.state] ?? texts.no_call_hint.available;
+    const who = call ? whoIs(call, pop) : hint;
+    show(part("name"), [call !== null, who], () => (call ? name(who) : hint));
+    const said = call ? (texts.call[call.state] ?? call.state) : texts.no_call;
+    show(part("state"), said, () => said);
+    show(part("detail"), [who, pop?.shown_number, call?.shown_caller, call?.queue], () =>
+      detail(call, pop),
+    );
+    count(part("timer"), call ? (call.ended_at ?? call.answered_at ?? call.offered_at) : null);
+    drawOthers(part("others"), calls.filter((one) => one !== call), workplace);
+    announce(calls);
+  });
+}
+
+function detail(call, pop) {
+  if (!call) return "\u00a0";
+  const who = whoIs(call, pop);
+  const number = pop?.shown_number || call.shown_caller || texts.withheld;
+  return [
+    number === who ? "" : el("bdi", { dir: "ltr" }, number),
+    number !== who && call.queue ? " · " : "",
+    call.queue ? `${texts.via} ${texts.queues[call.queue] ?? call.queue}` : "\u00a0",
+  ];
+}
+
+function drawOthers(place, others, workplace) {
+  const shown = others.map((call) => [call.key, call.state, whoIs(call, workplace.popOf(call))]);
+  show(place, shown, () =>
+    shown.map(([key, state, who]) =>
+      el(
+        "button",
+        { type: "button", class: "chip", "data-state": state, onclick: () => workplace.choose(key) },
+        state === "ended" ? `${texts.unfinished}: ` : `${texts.call[state] ?? state}: `,
+        name(who),
+      ),
+    ),
+  );
+}
+
+/** Tells each offer once: title, badge, a notification if nobody looks, and the screen reader. */
+function announcer(said, workplace) {
+  const announced = new Set();
+  let notification = null;
+  return (calls) => {
+    const offers = calls.filter((call) => call.state === "offered");
+    const first = offers[0];
+    document.title = first
+      ? `● ${whoIs(first, workplace.popOf(first))} · ${texts.offer_title}`
+      : title;
+    if (first) navigator.setAppBadge?.(offers.length).catch(() => {});
+    else {
+      navigator.clearAppBadge?.().catch(() => {});
+      notification?.close();
+      notification = null;
+    }
+    for (const call of offers) {
+      const pop = workplace.popOf(call);
+      if (announced.has(call.key) || pop?.looking_up) continue;
+      announced.add(call.key);
+      const text = texts.offer_said.replace("%(who)s", whoIs(call, pop));
+      said.textContent = text;
+      if (document.hidden && window.Notification?.permission === "granted") {
+        const body = texts.queues[call.queue] ?? "";
+        notification = new Notification(text, { tag: call.key, body });
+        notification.onclick = () => window.focus();
+      }
+    }
+    for (const key of announced) {
+      if (!offers.some((call) => call.key === key)) announced.delete(key);
+    }
+  };
+}
