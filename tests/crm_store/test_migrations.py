@@ -19,7 +19,14 @@ pytestmark = pytest.mark.db
 
 async def test_migrations_make_exactly_the_models(database: Database) -> None:
     def differences(connection: Connection) -> list[object]:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        # The full-text index is each database's own, with tables that no model knows.
+        options = {
+            "compare_type": True,
+            "include_name": lambda name, kind, _parents: (
+                kind != "table" or not str(name).startswith("search_words")
+            ),
+        }
+        context = MigrationContext.configure(connection, opts=options)
         return list(compare_metadata(context, Table.metadata))
 
     engine = create_engine(database.url)

@@ -371,6 +371,27 @@ def upgrade() -> None:
     )
     op.add_column("queues", sa.Column("script", sa.String(length=100), nullable=True))
     # ### end Alembic commands ###
+    for statement in _search_words():
+        op.execute(statement)
+
+
+def _search_words() -> list[str]:
+    """The words of search_entries, by the same number, as each database finds them.
+
+    The terms are made by text_search.py and only parted here: letters and digits that are ASCII,
+    and all that is not. Short beginnings have an index of their own.
+    """
+    if op.get_bind().dialect.name == "sqlite":
+        return [
+            """CREATE VIRTUAL TABLE search_words USING fts5(
+            words, tokenize = 'ascii', prefix = '1 2 3', columnsize = 0)"""
+        ]
+    return [
+        """CREATE TABLE search_words (
+        id bigint PRIMARY KEY REFERENCES search_entries, words tsvector NOT NULL)""",
+        """CREATE INDEX ix_search_words_words ON search_words
+        USING gin (words) WITH (fastupdate = off)""",
+    ]
 
 
 def downgrade() -> None:

@@ -1,0 +1,517 @@
+"""Search by words, in any script, on both databases: what is written is found as it is typed.
+
+Owns how a text becomes terms, how a question becomes a query, and the full-text index of each
+database (FTS5 on SQLite, tsvector with GIN on PostgreSQL), written in the transaction of the row
+that it speaks of. Answers with kinds and row numbers, newest first; knows the tables only where an
+interaction's words are gathered, and refuses to rank: a common word would cost a second (measured).
+
+Terms: folded (`fold_letters`), split at what is no letter or digit. Chinese, Japanese and Korean
+are pairs of characters, and the last character alone, so that each character begins a term and one
+is found as a prefix. A number with separators is also a term without them, and a long one also by
+its last nine digits, so that +44 20 7946 0958 and 020-7946-0958 find each other.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from sqlalchemy import delete, insert, select, text
+from sqlalchemy import update as sql_update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from crm_store.database import Database, Transaction
+from crm_store.models import Interaction, SearchEntry, WrapUp
+
+# A tsvector holds positions up to 16,383, and the rest of so long a text finds itself.
+MOST_TERMS = 8_000
+LONGEST_TERM = 60
+# A query of more words than this is a text that was pasted.
+MOST_CLAUSES = 16
+# On PostgreSQL these are looked through before the index is asked: it does not stop at the newest.
+NEWEST_LOOKED_THROUGH = 5_000
+
+
+class EntryKind(StrEnum):
+    """What can be found; the value stands in the table."""
+
+    INTERACTION = "interaction"
+    TASK = "task"
+    VISIT = "visit"
+    COMPLAINT = "complaint"
+    ARTICLE = "article"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A row that has the words. `entry` says where the next page begins."""
+
+    entry: int
+    kind: EntryKind
+    row_id: int
+    customer_id: int | None
+    at: datetime
+
+
+# ---- writing -------------------------------------------------------------------------------------
+
+
+async def index(
+    transaction: Transaction,
+    kind: EntryKind,
+    row_id: int,
+    *,
+    customer_id: int | None,
+    at: datetime,
+    texts: Iterable[str],
+) -> None:
+    """Make the row found by the words of `texts`, and no longer by what it had before.
+
+    `at` is when it happened: newest first goes by it.
+    """
+    session = transaction.session
+    known = await session.scalar(
+        select(SearchEntry.id).where(SearchEntry.kind == kind, SearchEntry.row_id == row_id)
+    )
+    entry = _entry_number(kind, row_id, at)
+    if known is not None:
+        await _forget_entry(session, known)
+    while await session.get(SearchEntry, entry) is not None:
+        entry += 1 << _MOMENT_SHIFT
+    await session.execute(
+        insert(SearchEntry).values(
+            id=entry, kind=kind, row_id=row_id, customer_id=customer_id, at=at
+        )
+    )
+    await _write_words(session, entry, [*terms(texts), *_marks(kind, customer_id)])
+
+
+async def forget(transaction: Transaction, kind: EntryKind, row_id: int) -> None:
+    """The row is found no more."""
+    entry = await transaction.session.scalar(
+        select(SearchEntry.id).where(SearchEntry.kind == kind, SearchEntry.row_id == row_id)
+    )
+    if entry is not None:
+        await _forget_entry(transaction.session, entry)
+
+
+async def assign(
+    transaction: Transaction, kind: EntryKind, row_ids: Sequence[int], customer_id: int | None
+) -> None:
+    """These rows are another customer's now; their words stay as they are."""
+    session = transaction.session
+    for start in range(0, len(row_ids), 500):
+        rows = await session.execute(
+            select(SearchEntry.id, SearchEntry.customer_id).where(
+                SearchEntry.kind == kind, SearchEntry.row_id.in_(row_ids[start : start + 500])
+            )
+        )
+        for entry, owner in rows.all():
+            await session.execute(
+                sql_update(SearchEntry)
+                .where(SearchEntry.id == entry)
+                .values(customer_id=customer_id)
+            )
+            await _remark(session, entry, _marks(kind, owner), _marks(kind, customer_id))
+
+
+async def index_interaction(transaction: Transaction, interaction_id: int) -> None:
+    """Index an interaction with all that was written of it: to be called when a note, a summary
+    or a wrap-up has changed. An unknown number is ignored."""
+    session = transaction.session
+    await session.flush()
+    row = (
+        await session.execute(
+            select(
+                Interaction.customer_id,
+                Interaction.opened_at,
+                Interaction.summary,
+                Interaction.note,
+                Interaction.address,
+                Interaction.agent,
+            ).where(Interaction.id == interaction_id)
+        )
+    ).one_or_none()
+    if row is None:
+        return
+    wrapped = await session.execute(
+        select(WrapUp.agent, WrapUp.note).where(WrapUp.interaction_id == interaction_id)
+    )
+    written = [row.summary, row.note, row.address, row.agent or ""]
+    for agent, note in wrapped.all():
+        written += [agent, note]
+    await index(
+        transaction,
+        EntryKind.INTERACTION,
+        interaction_id,
+        customer_id=row.customer_id,
+        at=row.opened_at,
+        texts=dict.fromkeys(written),
+    )
+
+
+# ---- finding -------------------------------------------------------------------------------------
+
+
+async def search(
+    database: Database,
+    question: str,
+    *,
+    customer_id: int | None = None,
+    kinds: Sequence[EntryKind] = (),
+    since: datetime | None = None,
+    until: datetime | None = None,
+    before: int | None = None,
+    limit: int = 50,
+    any_word: bool = False,
+) -> list[Found]:
+    """Rows with all of the words (or any, if so asked), newest first; the last word may be the
+    beginning of one, and words in quotes stand together.
+
+    `since` and `until` bound the moment, `before` is the last page's last `entry`. A question
+    without a letter or digit finds nothing.
+    """
+    clauses = parse(question)
+    if not clauses:
+        return []
+    query = _Sqlite if database.is_sqlite else _Postgresql
+    wanted = (query.any_of if any_word else query.all_of)([query.clause(c) for c in clauses])
+    only = [query.term(_customer_mark(customer_id))] if customer_id is not None else []
+    if kinds:
+        only.append(query.any_of([query.term(_kind_mark(kind)) for kind in kinds]))
+    bounds = {
+        "query": query.all_of([wanted, *only]),
+        "first": _moment_floor(since) if since else 0,
+        "last": min(
+            _moment_floor(until) - 1 if until else _LAST_ENTRY,
+            before - 1 if before is not None else _LAST_ENTRY,
+        ),
+        "limit": limit,
+        "newest": NEWEST_LOOKED_THROUGH,
+    }
+    async with database.reading() as session:
+        for statement in query.statements(customer_id is not None):
+            rows = (await session.execute(text(statement), bounds)).all()
+            if len(rows) == limit:
+                break
+        if not rows:
+            return []
+        entries = await session.execute(
+            select(SearchEntry)
+            .where(SearchEntry.id.in_([row[0] for row in rows]))
+            .order_by(SearchEntry.id.desc())
+        )
+        return [
+            Found(entry.id, EntryKind(entry.kind), entry.row_id, entry.customer_id, entry.at)
+            for entry in entries.scalars()
+        ]
+
+
+# ---- from text to terms --------------------------------------------------------------------------
+
+
+class Phrase(NamedTuple):
+    """Terms that stand together; with `is_prefix` the last one is the beginning of a term."""
+
+    terms: tuple[str, ...]
+    is_prefix: bool = False
+
+
+# What has to be there: one of several ways, each of them all of its phrases.
+Clause = tuple[tuple[Phrase, ...], ...]
+
+
+def fold_letters(written: str) -> str:
+    """Letters as they are compared: one width, no case, no accents, Arabic letters as Persian
+    writes them, digits of any script as 0 to 9."""
+    plain = unicodedata.normalize("NFKD", written).translate(_ONE_FORM)
+    kept = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    folded = unicodedata.normalize("NFC", kept.casefold())
+    if folded.isascii():
+        return folded
+    return "".join(
+        str(unicodedata.digit(letter)) if letter.isdecimal() else letter for letter in folded
+    )
+
+
+def terms(texts: Iterable[str]) -> list[str]:
+    """The terms of some texts in order; a phrase never spans two of them."""
+    found: list[str] = []
+    numbers: dict[str, None] = {}
+    for written in texts:
+        folded = fold_letters(written)
+        if found and folded:
+            found.append(_END)
+        for run in _RUN.findall(folded):
+            found += _terms_of(run)
+            if len(found) >= MOST_TERMS:
+                break
+        for number in _NUMBER.findall(folded):
+            numbers |= dict.fromkeys(_ways_of(number))
+        if len(found) >= MOST_TERMS:
+            break
+    plain = found[:MOST_TERMS]
+    known = set(plain)
+    for number in [number for number in numbers if number not in known][:MOST_TERMS]:
+        plain += (_END, number)
+    return plain
+
+
+def parse(question: str) -> list[Clause]:
+    """What a question asks for. The last word is a prefix, unless a space or quote follows it."""
+    clauses: list[Clause] = []
+    for place, part in enumerate(_QUOTES.split(question)):
+        folded = fold_letters(part)
+        if place % 2:
+            phrase = _phrase(_RUN.findall(folded))
+            clauses += [((phrase,),)] if phrase.terms else []
+        else:
+            clauses += _loose_clauses(folded)
+    return clauses[:MOST_CLAUSES]
+
+
+def _loose_clauses(folded: str) -> list[Clause]:
+    clauses: list[Clause] = []
+    still_typed = bool(folded) and not folded[-1].isspace()
+    at = 0
+    for number in _NUMBER.finditer(folded):
+        ways = _ways_of(number.group())
+        if not ways:
+            continue
+        clauses += [
+            _word(run, is_prefix=False) for run in _RUN.findall(folded[at : number.start()])
+        ]
+        runs = _RUN.findall(number.group())
+        ending = still_typed and number.end() == len(folded)
+        as_written = tuple(
+            Phrase((run,), ending and place == len(runs) - 1) for place, run in enumerate(runs)
+        )
+        others = tuple((Phrase((way,), ending),) for way in ways if (way,) != tuple(runs))
+        clauses.append((as_written, *others))
+        at = number.end()
+    rest = _RUN.findall(folded[at:])
+    return clauses + [
+        _word(run, is_prefix=still_typed and place == len(rest) - 1)
+        for place, run in enumerate(rest)
+    ]
+
+
+def _word(run: str, *, is_prefix: bool) -> Clause:
+    if _PAIRED.match(run):
+        return ((_phrase([run]),),)
+    return ((Phrase((run[:LONGEST_TERM],), is_prefix),),)
+
+
+def _phrase(runs: Sequence[str]) -> Phrase:
+    found = [term for run in runs for term in _terms_of(run)]
+    if not found or not _PAIRED.match(runs[-1]):
+        return Phrase(tuple(found))
+    # The text may go on after the last character, where its term is a pair.
+    if len(runs[-1]) > 1:
+        return Phrase(tuple(found[:-1]))
+    return Phrase(tuple(found), is_prefix=True)
+
+
+def _terms_of(run: str) -> list[str]:
+    if not _PAIRED.match(run):
+        return [run[:LONGEST_TERM]]
+    return [run[place : place + 2] for place in range(len(run))]
+
+
+def _ways_of(number: str) -> list[str]:
+    digits = re.sub(r"\D", "", number)
+    if not _FEWEST_DIGITS <= len(digits) <= _MOST_DIGITS:
+        return []
+    return list(dict.fromkeys([digits] + ([digits[-9:]] if len(digits) > 9 else [])))
+
+
+# Arabic yeh, kaf, teh marbuta and the forms of heh to what Persian writes; the joiners are a
+# matter of spelling.
+_ONE_FORM = str.maketrans(
+    {"ي": "ی", "ى": "ی", "ك": "ک", "ة": "ه", "ە": "ه", "ـ": None, "\u200c": None, "\u200d": None}
+)
+_CHARACTERS = (
+    "\u3005\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff"
+    "\U00020000-\U0003134f"
+)
+_PAIRED = re.compile(f"[{_CHARACTERS}]")
+_RUN = re.compile(f"[{_CHARACTERS}]+|(?:(?![{_CHARACTERS}])[^\\W_])+")
+_NUMBER = re.compile(r"(?<![^\W_])\d+(?:[\s().\-/]{1,3}\d+)*(?![^\W_])")
+_FEWEST_DIGITS, _MOST_DIGITS = 6, 24
+_QUOTES = re.compile('["\u201c\u201d\u201e\u00ab\u00bb\u300c\u300d\u300e\u300f]')
+# No letter or digit, so nobody's word; more than ASCII, so that FTS5's tokenizer keeps it.
+_END = "¶"
+
+
+# ---- the index of each database ------------------------------------------------------------------
+
+
+class _Sqlite:
+    """FTS5's query language. The table reads backwards by its row number at no cost."""
+
+    @staticmethod
+    def term(word: str) -> str:
+        return f'"{word}"'
+
+    @staticmethod
+    def clause(clause: Clause) -> str:
+        ways = [
+            _Sqlite.all_of(
+                ['"' + " ".join(phrase.terms) + '"' + "*" * phrase.is_prefix for phrase in way]
+            )
+            for way in clause
+        ]
+        return _Sqlite.any_of(ways)
+
+    @staticmethod
+    def all_of(parts: Sequence[str]) -> str:
+        return "(" + " AND ".join(parts) + ")"
+
+    @staticmethod
+    def any_of(parts: Sequence[str]) -> str:
+        return "(" + " OR ".join(parts) + ")"
+
+    @staticmethod
+    def statements(_of_one_customer: bool) -> list[str]:
+        return [
+            """SELECT rowid FROM search_words
+            WHERE search_words MATCH :query AND rowid BETWEEN :first AND :last
+            ORDER BY rowid DESC LIMIT :limit"""
+        ]
+
+
+class _Postgresql:
+    """A tsquery. Its GIN index has no order, so the newest are looked through before it is asked:
+    a common word is among them, and a word that is not is rare enough to be sorted."""
+
+    @staticmethod
+    def term(word: str) -> str:
+        return f"'{word}'"
+
+    @staticmethod
+    def clause(clause: Clause) -> str:
+        ways = [
+            _Postgresql.all_of(
+                [
+                    "("
+                    + " <-> ".join(f"'{word}'" for word in phrase.terms)
+                    + ":*" * phrase.is_prefix
+                    + ")"
+                    for phrase in way
+                ]
+            )
+            for way in clause
+        ]
+        return _Postgresql.any_of(ways)
+
+    @staticmethod
+    def all_of(parts: Sequence[str]) -> str:
+        return "(" + " & ".join(parts) + ")"
+
+    @staticmethod
+    def any_of(parts: Sequence[str]) -> str:
+        return "(" + " | ".join(parts) + ")"
+
+    @staticmethod
+    def statements(of_one_customer: bool) -> list[str]:
+        newest = """SELECT id FROM (
+            SELECT id, words FROM search_words WHERE id BETWEEN :first AND :last
+            ORDER BY id DESC LIMIT :newest) AS newest
+            WHERE words @@ CAST(CAST(:query AS text) AS tsquery) ORDER BY id DESC LIMIT :limit"""
+        # The sum hides the order from the planner, which would read the table backwards for it.
+        by_index = """SELECT id FROM search_words
+            WHERE words @@ CAST(CAST(:query AS text) AS tsquery) AND id BETWEEN :first AND :last
+            ORDER BY id + 0 DESC LIMIT :limit"""
+        return [by_index] if of_one_customer else [newest, by_index]
+
+
+# An entry's number begins with its moment, in seconds: the index is in order of time by itself.
+_MOMENT_SHIFT = 24
+_LAST_ENTRY = (1 << 62) - 1
+_KIND_PLACES = {kind: place for place, kind in enumerate(EntryKind)}
+
+
+def _entry_number(kind: EntryKind, row_id: int, at: datetime) -> int:
+    return _moment_floor(at) + ((row_id % (1 << 20)) << 4) + _KIND_PLACES[kind]
+
+
+def _moment_floor(at: datetime) -> int:
+    return max(0, int(at.astimezone(UTC).timestamp())) << _MOMENT_SHIFT
+
+
+def _kind_mark(kind: EntryKind) -> str:
+    return f"¶{kind.value}"
+
+
+def _customer_mark(customer_id: int) -> str:
+    return f"¶customer{customer_id}"
+
+
+def _marks(kind: EntryKind, customer_id: int | None) -> list[str]:
+    # Marks are terms like others, so that both indexes meet them while they go through a word.
+    return [_END, _kind_mark(kind)] + (
+        [_END, _customer_mark(customer_id)] if customer_id is not None else []
+    )
+
+
+async def _write_words(session: AsyncSession, entry: int, words: Sequence[str]) -> None:
+    if _is_sqlite(session):
+        statement, value = _WRITE_SQLITE, " ".join(words)
+    else:
+        places: dict[str, list[int]] = {}
+        for place, word in enumerate(words, 1):
+            places.setdefault(word, []).append(place)
+        statement = _WRITE_POSTGRESQL
+        value = " ".join(
+            f"'{word}':{','.join(map(str, found))}"
+            for word, found in places.items()
+            if word != _END
+        )
+    await session.execute(statement, {"entry": entry, "words": value})
+
+
+async def _remark(
+    session: AsyncSession, entry: int, old: Sequence[str], new: Sequence[str]
+) -> None:
+    if not _is_sqlite(session):
+        await session.execute(
+            _REMARK_POSTGRESQL,
+            {
+                "entry": entry,
+                "old": [mark for mark in old if mark != _END],
+                "new": [mark for mark in new if mark != _END],
+            },
+        )
+        return
+    words = str((await session.execute(_READ_SQLITE, {"entry": entry})).scalar_one())
+    kept = words.removesuffix(" ".join(old))
+    await session.execute(_FORGET_SQLITE, {"entry": entry})
+    await session.execute(_WRITE_SQLITE, {"entry": entry, "words": kept + " ".join(new)})
+
+
+async def _forget_entry(session: AsyncSession, entry: int) -> None:
+    forget_words = _FORGET_SQLITE if _is_sqlite(session) else _FORGET_POSTGRESQL
+    await session.execute(forget_words, {"entry": entry})
+    await session.execute(delete(SearchEntry).where(SearchEntry.id == entry))
+
+
+def _is_sqlite(session: AsyncSession) -> bool:
+    return session.get_bind().dialect.name == "sqlite"
+
+
+_WRITE_SQLITE = text("INSERT INTO search_words(rowid, words) VALUES (:entry, :words)")
+_READ_SQLITE = text("SELECT words FROM search_words WHERE rowid = :entry")
+_FORGET_SQLITE = text("DELETE FROM search_words WHERE rowid = :entry")
+_WRITE_POSTGRESQL = text(
+    "INSERT INTO search_words(id, words) VALUES (:entry, CAST(CAST(:words AS text) AS tsvector))"
+)
+_FORGET_POSTGRESQL = text("DELETE FROM search_words WHERE id = :entry")
+_REMARK_POSTGRESQL = text(
+    "UPDATE search_words SET words = ts_delete(words, CAST(:old AS text[]))"
+    " || array_to_tsvector(CAST(:new AS text[])) WHERE id = :entry"
+)
