@@ -25,8 +25,9 @@ from agent_desk.parts import DeskParts
 from agent_desk.passwords import PasswordCheck
 from agent_desk.pop_audit import PopAudit
 from agent_desk.push import PushHub, PushSession, serve_desk
-from agent_desk.rendering import STATIC_FOLDER, environment
+from agent_desk.rendering import environment
 from agent_desk.sign_in import CHECK, HUB, LIMITER
+from agent_desk.static_files import serve_file
 from agent_desk.unfinished import UnfinishedWork
 from agent_desk.visitor import PAGES, PARTS, json_answer, origin_is_ours, signed_in
 from crm_store import agents, queues
@@ -138,7 +139,7 @@ def create_app(parts: DeskParts) -> web.Application:
         app.router.add_route(route.method, route.path, route.handler)
         if route.method == "GET" and route.path != "/push":
             app.router.add_route("HEAD", route.path, route.handler)
-    app.router.add_static("/static", STATIC_FOLDER, name="static")
+    app.router.add_get("/static/{name:.+}", serve_file)
     app.cleanup_ctx.append(_keep_running)
     app.on_shutdown.append(_close_push)
     return app

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from agent_desk import static_files
 from agent_desk.languages import accepted_languages, chosen
 from agent_desk.parts import AgentActionRefused
 from agent_desk.rendering import page
@@ -127,7 +128,7 @@ def gate(routes: tuple[Route, ...]) -> list[Middleware]:
         resource = request.match_info.route.resource
         if request.match_info.http_exception is not None or resource is None:
             return await handler(request)
-        if resource.canonical == "/static":
+        if resource.canonical == static_files.ROUTE:
             return await handler(request)
         method = "GET" if request.method == "HEAD" else request.method
         route = table.get((method, resource.canonical))

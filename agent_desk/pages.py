@@ -17,7 +17,8 @@ from agent_desk import customer_records
 from agent_desk.caller_display import guessed_language
 from agent_desk.customer_records import WrongField, checked_fields, customer_id_of
 from agent_desk.desk_texts import desk_texts
-from agent_desk.rendering import STATIC_FOLDER, TEMPLATE_FOLDER, page
+from agent_desk.rendering import TEMPLATE_FOLDER, page
+from agent_desk.static_files import static_files
 from agent_desk.visitor import PARTS, language_of, session_if_any, signed_in
 from crm_store import interactions, queues
 from crm_store.customers import CustomerCard
@@ -53,7 +54,7 @@ async def show_desk(request: web.Request) -> web.StreamResponse:
             ("colleagues", _("Colleagues")),
             *((name, titles[name]) for name in titles if name in there),
         ],
-        panel_styles=[name for name in there if (STATIC_FOLDER / f"{name}.css").exists()],
+        panel_styles=[name for name in there if f"{name}.css" in static_files()],
         **await _live_values(request),
     )
 

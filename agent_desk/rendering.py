@@ -1,13 +1,11 @@
 """Templates: one environment, and the values that every page is given.
 
-Owns escaping (everything, always), formats of dates, numbers and points in the reader's language,
-and the addresses of static files with their version. Refuses to know any single page.
+Owns escaping (everything, always), formats of dates, numbers and points in the reader's language.
+Refuses to know any single page.
 """
 
 from __future__ import annotations
 
-import hashlib
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from markupsafe import Markup
 from agent_desk import languages
 from agent_desk.caller_display import shown_number
 from agent_desk.desk_texts import desk_texts
+from agent_desk.static_files import imported_by, static_address, static_version
 from agent_desk.visitor import (
     PAGES,
     THEME_COOKIE,
@@ -29,7 +28,6 @@ from agent_desk.visitor import (
 )
 
 HERE = Path(__file__).parent
-STATIC_FOLDER = HERE / "static"
 TEMPLATE_FOLDER = HERE / "templates"
 
 
@@ -43,25 +41,11 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     found.globals["static"] = static_address
+    found.globals["imported_by"] = imported_by
     found.globals["icon"] = icon
     found.filters["number"] = shown_number
     found.filters["card_number"] = shown_card_number
     return found
-
-
-@cache
-def static_version() -> str:
-    """A text that changes with any static file: browsers may keep the files for ever."""
-    digest = hashlib.sha256()
-    for file in sorted(STATIC_FOLDER.rglob("*")):
-        if file.is_file():
-            digest.update(file.read_bytes())
-    return digest.hexdigest()[:12]
-
-
-def static_address(name: str) -> str:
-    """Where a browser finds this version of a static file."""
-    return f"/static/{name}?{static_version()}"
 
 
 def icon(name: str, kind: str = "") -> Markup:
