@@ -53,3 +53,42 @@ class InteractionClosed(Fact):
     interaction_id: int
     customer_id: int | None
     disposition: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskCreated(Fact):
+    """Something is to be done; `kind` is "task" or "callback"."""
+
+    task_id: int
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFinished(Fact):
+    """`state` is "done" or "cancelled"."""
+
+    task_id: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisitHeld(Fact):
+    visit_id: int
+    customer_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComplaintFiled(Fact):
+    complaint_id: int
+    customer_id: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomersMoved(Fact):
+    """A merge or a split: rows of one customer are another's now, or (`undone`) no longer."""
+
+    move_id: int
+    kind: str
+    from_id: int
+    to_id: int
+    undone: bool

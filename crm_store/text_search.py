@@ -162,7 +162,7 @@ async def search(
     database: Database,
     question: str,
     *,
-    customer_id: int | None = None,
+    customer_ids: Sequence[int] = (),
     kinds: Sequence[EntryKind] = (),
     since: datetime | None = None,
     until: datetime | None = None,
@@ -173,7 +173,7 @@ async def search(
     """Rows with all of the words (or any, if so asked), newest first; the last word may be the
     beginning of one, and words in quotes stand together.
 
-    `since` and `until` bound the moment, `before` is the last page's last `entry`. A question
+    `customer_ids`, if any, are whose rows alone count. `since` and `until` bound the moment, `before` is the last page's last `entry`. A question
     without a letter or digit finds nothing.
     """
     clauses = parse(question)
@@ -181,7 +181,9 @@ async def search(
         return []
     query = _Sqlite if database.is_sqlite else _Postgresql
     wanted = (query.any_of if any_word else query.all_of)([query.clause(c) for c in clauses])
-    only = [query.term(_customer_mark(customer_id))] if customer_id is not None else []
+    only = []
+    if customer_ids:
+        only.append(query.any_of([query.term(_customer_mark(owner)) for owner in customer_ids]))
     if kinds:
         only.append(query.any_of([query.term(_kind_mark(kind)) for kind in kinds]))
     bounds = {
@@ -195,7 +197,7 @@ async def search(
         "newest": NEWEST_LOOKED_THROUGH,
     }
     async with database.reading() as session:
-        for statement in query.statements(customer_id is not None):
+        for statement in query.statements(bool(customer_ids)):
             rows = (await session.execute(text(statement), bounds)).all()
             if len(rows) == limit:
                 break

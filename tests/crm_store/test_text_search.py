@@ -112,7 +112,8 @@ async def test_only_of_one_customer_and_one_kind(database: Database) -> None:
     await _write(database, "late", row_id=2, customer_id=ada)
     await _write(database, "late", row_id=3, customer_id=lin, kind=EntryKind.VISIT)
     await _write(database, "late", row_id=4)
-    assert sorted(await _rows(database, "late", customer_id=lin)) == [1, 3]
+    assert sorted(await _rows(database, "late", customer_ids=[lin])) == [1, 3]
+    assert sorted(await _rows(database, "late", customer_ids=[lin, ada])) == [1, 2, 3]
     assert await _rows(database, "late", kinds=[EntryKind.VISIT]) == [3]
     kinds = [EntryKind.VISIT, EntryKind.TASK]
     assert len(await _rows(database, "late", kinds=kinds)) == 4
@@ -127,11 +128,11 @@ async def test_rows_go_to_another_customer_with_their_words(database: Database) 
     await _write(database, "late", row_id=2, customer_id=lin)
     async with database.transaction() as transaction:
         await text_search.assign(transaction, EntryKind.TASK, [1, 9], ada)
-    assert await _rows(database, "送货", customer_id=ada) == [1]
-    assert await _rows(database, "late", customer_id=lin) == [2]
+    assert await _rows(database, "送货", customer_ids=[ada]) == [1]
+    assert await _rows(database, "late", customer_ids=[lin]) == [2]
     async with database.transaction() as transaction:
         await text_search.assign(transaction, EntryKind.TASK, [1, 2], None)
-    assert await _rows(database, "late", customer_id=ada) == []
+    assert await _rows(database, "late", customer_ids=[ada]) == []
     assert sorted(await _rows(database, "late")) == [1, 2]
 
 
@@ -176,7 +177,7 @@ async def test_an_interaction_is_found_by_all_that_was_written_of_it(database: D
         await text_search.index_interaction(transaction, interaction)
         await text_search.index_interaction(transaction, interaction + 1)
     for question in ("refund", "高兴", "bob", "020 7946 0958"):
-        [found] = await text_search.search(database, question, customer_id=lin)
+        [found] = await text_search.search(database, question, customer_ids=[lin])
         assert (found.kind, found.row_id) == (EntryKind.INTERACTION, interaction)
 
 
