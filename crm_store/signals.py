@@ -44,6 +44,7 @@ class AgentState(StrEnum):
     ON_CALL = "on_call"
     WRAP_UP = "wrap_up"
     PAUSED = "paused"
+    WRITTEN_WORK = "written_work"
 
 
 class Signal(Struct, frozen=True, kw_only=True):
@@ -65,12 +66,17 @@ class CallSignal(Signal, frozen=True, kw_only=True):
 
 
 class CallStarted(CallSignal, frozen=True, kw_only=True):
-    """A call's first channel exists. `caller` and `callee` are numbers as the network sent them."""
+    """A call's first channel exists. `caller` and `callee` are numbers as the network sent them.
+
+    `endpoint` is our own phone that dials, and `agent` who sits at it; "" for the network's calls.
+    """
 
     direction: Direction
     caller: str
     caller_name: str = ""
     callee: str
+    endpoint: str = ""
+    agent: str = ""
 
 
 class CallQueued(CallSignal, frozen=True, kw_only=True):
@@ -111,13 +117,17 @@ class CallOfferEnded(CallSignal, frozen=True, kw_only=True):
 
 
 class CallAnswered(CallSignal, frozen=True, kw_only=True):
-    """A person answered: an agent, or the party that was dialled."""
+    """A person answered: an agent, or the party that was dialled.
+
+    `agent` is the agent who talks because of it: at `endpoint`, or who dialled it out there.
+    """
 
     endpoint: str
     agent: str = ""
     queue: str = ""
     caller: str
     callee: str = ""
+    direction: Direction = Direction.INBOUND
 
 
 class CallHeld(CallSignal, frozen=True, kw_only=True):
@@ -144,6 +154,13 @@ class CallTransferred(CallSignal, frozen=True, kw_only=True):
     endpoint: str
     target: str
     cause: str
+
+
+class CallLeft(CallSignal, frozen=True, kw_only=True):
+    """`endpoint` has left a conference that goes on without it."""
+
+    endpoint: str
+    agent: str = ""
 
 
 class CallMerged(CallSignal, frozen=True, kw_only=True):
@@ -184,13 +201,23 @@ class CallSummary(CallSignal, frozen=True, kw_only=True):
 
 
 class AgentStateChanged(Signal, frozen=True, kw_only=True):
-    """An agent's state became `state`; `reason` says why where there is one (a pause's reason)."""
+    """An agent's state became `state`; `reason` says why where there is one (a pause's reason).
+
+    `since` is when it began, None if that is not known. A wrap-up ends at `ends_at` and may be
+    lengthened by `extendable_seconds`; the pause reason `next_pause` follows the wrap-up or call.
+    `missed_rings` is how many rings in a row led to this pause.
+    """
 
     agent: str
     endpoint: str
     state: AgentState
     reason: str = ""
     queues: tuple[str, ...] = ()
+    since: float | None = None
+    ends_at: float | None = None
+    extendable_seconds: int = 0
+    next_pause: str = ""
+    missed_rings: int = 0
 
 
 class QueueChanged(Signal, frozen=True, kw_only=True):
@@ -208,6 +235,13 @@ class PbxLinkChanged(Signal, frozen=True, kw_only=True):
 
     up: bool
     cause: str = ""
+
+
+class RecordingChanged(CallSignal, frozen=True, kw_only=True):
+    """The call's sound is being kept: `state` is on, paused or off; `since` is when it began."""
+
+    state: str
+    since: float | None = None
 
 
 class CallerRecognised(CallSignal, frozen=True, kw_only=True):

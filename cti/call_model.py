@@ -368,8 +368,12 @@ class CallModel:
         channel = self._channel(message)
         bridge = message.get("BridgeUniqueid", "")
         technology = message.get("BridgeTechnology")
-        if channel is not None and bridge and technology != "holding_bridge":
-            self._live.enter_bridge(channel, bridge, technology == "softmix")
+        if channel is None or not bridge or technology == "holding_bridge":
+            return
+        replaced = self._live.channels.get(message.get("SwapUniqueid", ""))
+        if replaced is not None and replaced.endpoint == channel.endpoint:
+            self._live.take_over(replaced, channel)
+        self._live.enter_bridge(channel, bridge, technology == "softmix")
 
     def _on_bridge_leave(self, message: Message) -> None:
         channel = self._channel(message)
@@ -494,6 +498,7 @@ READ_HEADERS: Final = frozenset(
         "Queue",
         "Result",
         "StateInterface",
+        "SwapUniqueid",
         "Timestamp",
         "Value",
         "Variable",

@@ -107,6 +107,7 @@ class Channel:
         "endpoint",
         "hangup_cause",
         "held",
+        "left_others",
         "local",
         "name",
         "number",
@@ -129,6 +130,8 @@ class Channel:
         self.ringing = False
         self.up = up
         self.held = False
+        self.left_others = False
+        """Left a conference in which at least two others stayed."""
         self.rename(name)
 
     def rename(self, name: str) -> None:
@@ -270,6 +273,7 @@ class CallNow:
     ringing: tuple[Offer, ...]
     talking: tuple[Channel, ...]
     parked: str
+    parked_by: str
     started_at: float | None
     waiting_since: float | None
     answered_at: float | None
@@ -370,6 +374,12 @@ class PartyGuess:
             for leg in call.talking
             if self.is_phone(leg.endpoint, leg.number, leg.context)
         ]
+
+    def dialling_phone(self, call: Call) -> str:
+        """The endpoint of our own phone that makes the call; "" for the network's and Asterisk's."""
+        if call.originated or self.direction(call) is Direction.INBOUND:
+            return ""
+        return call.first_endpoint
 
     def callee(self, call: Call) -> str:
         """Who is called: outside, the number that was dialled there rather than an extension."""

@@ -14,10 +14,12 @@ from typing import Any, Final
 from crm_store.signals import (
     CallAnswered,
     CallEnded,
+    CallLeft,
     CallLeftQueue,
     CallMerged,
     CallOffered,
     CallOfferEnded,
+    CallResumed,
     CallStarted,
     CallSummary,
     CallTransferred,
@@ -33,6 +35,7 @@ from cti.call_state import (
     Offer,
     PartyGuess,
     RecentlyEnded,
+    age_of,
     outcome_of,
     span,
 )
@@ -119,6 +122,7 @@ class LiveCalls:
             ringing=ringing,
             talking=tuple(talking),
             parked=call.parked,
+            parked_by=call.parked_by,
             started_at=call.started_at,
             waiting_since=call.joined_at if call.waiting else None,
             answered_at=call.answered_at,
@@ -151,6 +155,7 @@ class LiveCalls:
 
     def tell_started(self, call: Call) -> None:
         call.untold = False
+        endpoint = self.parties.dialling_phone(call)
         self.emit(
             CallStarted,
             call,
@@ -158,6 +163,8 @@ class LiveCalls:
             caller=call.caller,
             caller_name=call.caller_name,
             callee=self.parties.callee(call),
+            endpoint=endpoint,
+            agent=self.parties.members.get(endpoint, ""),
         )
 
     def originated(self, channel: Channel, is_phone: bool, number: str) -> None:
@@ -214,6 +221,19 @@ class LiveCalls:
                 self.merged[linkedid] = new.linkedid
         self.emit(CallMerged, new, merged=old.linkedid)
 
+    def take_over(self, replaced: Channel, channel: Channel) -> None:
+        """The same phone goes on with the call on a new leg: its page was loaded anew."""
+        call = replaced.call
+        self.merge(channel.call, call)
+        offer = call.offers.pop(replaced.uniqueid, None)
+        if offer is not None:
+            call.offers[channel.uniqueid] = offer
+        if call.first_uniqueid == replaced.uniqueid:
+            call.first_uniqueid = channel.uniqueid
+        if replaced.held:
+            replaced.held = False
+            self.emit(CallResumed, call, endpoint=channel.endpoint)
+
     def drop_channel(self, channel: Channel, cause: str, cause_number: str) -> None:
         call = channel.call
         offer = call.offers.pop(channel.uniqueid, None)
@@ -228,6 +248,10 @@ class LiveCalls:
         self.channels.pop(channel.uniqueid, None)
         self.ended_channels.add(channel.uniqueid)
         call.channels.pop(channel.uniqueid, None)
+        here = {other.endpoint for other in call.channels.values()}
+        if channel.left_others and here and channel.endpoint not in here:
+            agent = self.parties.members.get(channel.endpoint, "")
+            self.emit(CallLeft, call, endpoint=channel.endpoint, agent=agent)
         if channel.uniqueid == call.first_uniqueid:
             call.cause = cause
             call.hangup_cause = cause_number
@@ -333,15 +357,7 @@ class LiveCalls:
             self._first_answer(call, offer.endpoint)
             self._handed_to(call, offer.endpoint)
             call.last_talker = offer.endpoint
-        self.emit(
-            CallAnswered,
-            call,
-            endpoint=offer.endpoint,
-            agent=offer.agent,
-            queue=offer.queue,
-            caller=call.caller,
-            callee=self.parties.callee(call),
-        )
+        self._tell_answered(call, offer.endpoint, offer.agent, offer.queue)
         for other in call.offers.values():
             if other.open and other.rings_with(offer):
                 self.end_offer(call, other, "answered_elsewhere")
@@ -350,15 +366,25 @@ class LiveCalls:
         """In a conference, where each keeps a call of their own, the call's party met another."""
         if not call.answered:
             self._first_answer(call, other.endpoint)
-            self.emit(
-                CallAnswered,
-                call,
-                endpoint=other.endpoint,
-                agent=self.parties.members.get(other.endpoint, ""),
-                caller=call.caller,
-                callee=self.parties.callee(call),
-            )
+            agent = self.parties.members.get(other.endpoint, "")
+            self._tell_answered(call, other.endpoint, agent, "")
         self._handed_to(call, other.endpoint)
+
+    def _tell_answered(self, call: Call, endpoint: str, agent: str, queue: str) -> None:
+        direction = self.parties.direction(call)
+        if direction is Direction.OUTBOUND and endpoint not in self.parties.members:
+            dialler = self.parties.dialling_phone(call)
+            agent = agent or self.parties.members.get(dialler, "")
+        self.emit(
+            CallAnswered,
+            call,
+            endpoint=endpoint,
+            agent=agent,
+            queue=queue,
+            caller=call.caller,
+            callee=self.parties.callee(call),
+            direction=direction,
+        )
 
     def _first_answer(self, call: Call, endpoint: str) -> None:
         if call.answered:
@@ -404,9 +430,11 @@ class LiveCalls:
         """The leg hears the others in the bridge; whoever was not dialled has answered by it."""
         if channel.bridge != bridge:
             self.leave_bridge(channel)
-        channel.bridge = bridge
+        channel.bridge, channel.left_others = bridge, False
         members = self.bridges.setdefault(bridge, {})
         members[channel.uniqueid] = channel
+        if not conference:
+            self._join_third(channel, members)
         call = channel.call
         self.goes_on(call)
         if channel.local:
@@ -426,11 +454,26 @@ class LiveCalls:
                 self.met(call, other)
             break
 
+    def _join_third(self, channel: Channel, members: dict[str, Channel]) -> None:
+        """Whoever joins two who talk is part of their call; Asterisk says so only later."""
+        others = [m.call for m in members.values() if m is not channel and not m.local]
+        if len(others) < 2 or channel.local or others[0] is not others[1]:
+            return
+        older, younger = sorted((others[0], channel.call), key=lambda c: age_of(c.linkedid))
+        self.merge(younger, older)
+        older.left_by = ""
+        for member in members.values():
+            if member.uniqueid not in older.offers and member.uniqueid != older.first_uniqueid:
+                agent = self.parties.members.get(member.endpoint, "")
+                offer = older.offers[member.uniqueid] = Offer(member.endpoint, agent, "")
+                offer.open, offer.answered = False, True
+
     def leave_bridge(self, channel: Channel) -> None:
         bridge, channel.bridge = channel.bridge, ""
         members = self.bridges.get(bridge)
         if members is not None:
             members.pop(channel.uniqueid, None)
+            channel.left_others = sum(not other.local for other in members.values()) > 1
             if not members:
                 del self.bridges[bridge]
 

@@ -117,6 +117,9 @@ class Lists:
         inside = self._bridges.setdefault(bridge, {})
         inside[uniqueid] = message["Channel"]
         self._technology[bridge] = message["BridgeTechnology"]
+        if message["Context"] == "joining-a-call":
+            # Sent there by a Redirect, whose Newexten still names what it did before.
+            self._channels[uniqueid]["Application"] = "BridgeAdd"
         if message["BridgeTechnology"] in ("simple_bridge", "native_rtp"):
             # Asterisk gives all in a bridge of two the oldest Linkedid.
             rows = [self._channels[leg] for leg in inside if leg in self._channels]

@@ -98,6 +98,12 @@ class SipCall:
             for message in self.messages
         ]
 
+    @property
+    def replaces(self) -> str:
+        """The header with which a new INVITE takes this call's place (RFC 3891)."""
+        theirs, ours = self._tags
+        return f"Replaces: {self.call_id};to-tag={theirs};from-tag={ours}"
+
     async def wait(self, state: str, within: float = 30.0) -> Self:
         """Wait until the call is (or was) ringing, answered or ended.
 

@@ -71,7 +71,7 @@ def check_same(late: CallModel, steady: CallModel, when: str = "") -> None:
     ours = {now.call: visible(now) for now in late.now()}
     theirs = {now.call: visible(now) for now in steady.now()}
     for call in steady.calls.values():
-        gone = call.originated or call.first is None
+        gone = call.originated or call.first is None or call.first_uniqueid != call.linkedid
         if gone and call.linkedid in ours:
             ours[call.linkedid]["caller"] = theirs[call.linkedid]["caller"]
     assert ours == theirs, when

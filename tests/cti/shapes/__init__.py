@@ -1,6 +1,7 @@
 """All shapes of calls that the corpus holds, by theme; importing the themes fills the register."""
 
 from tests.cti.shapes import (
+    conferences,
     direct_calls,
     originated,
     other_calls,
@@ -8,6 +9,7 @@ from tests.cti.shapes import (
     parking,
     queues,
     relinked,
+    taken_over,
     transfers,
 )
 from tests.cti.shapes.registry import OTHER, OURS, Shape
@@ -16,6 +18,7 @@ __all__ = [
     "OTHER",
     "OURS",
     "Shape",
+    "conferences",
     "direct_calls",
     "originated",
     "other_calls",
@@ -23,5 +26,6 @@ __all__ = [
     "parking",
     "queues",
     "relinked",
+    "taken_over",
     "transfers",
 ]
