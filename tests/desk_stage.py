@@ -56,7 +56,6 @@ async def eventually(
     ask: Callable[[], Awaitable[T]], what: str, *, within: float = 20.0, every: float = 0.05
 ) -> T:
     """Ask until the answer is true, and return it. Raises AssertionError with the last answer."""
-    last: Any = None
     deadline = time.monotonic() + within
     while True:
         last = await ask()
@@ -296,19 +295,42 @@ def endpoint_of(channel: str) -> str:
 # ---- the people ----------------------------------------------------------------------------------
 
 
-@dataclass(eq=False)
-class AgentWindow:
-    """An agent at their desk: a browser with a voice of its own, and what the push tells."""
+@dataclass(frozen=True)
+class Person:
+    """An agent of the sample mall, and the tone that is their voice."""
 
     login: str
     extension: str
     tone: int
+
+
+LIN = Person("lin", "1001", LIN_TONE)
+MARIA = Person("maria", "1002", MARIA_TONE)
+
+
+@dataclass(eq=False)
+class AgentWindow:
+    """An agent at their desk: a browser with a voice of its own, and what the push tells."""
+
+    person: Person
     browser: Browser
     url: str
     session: DeskSession
     page: Page = field(init=False)
     context: BrowserContext = field(init=False)
     problems: list[str] = field(default_factory=list)
+
+    @property
+    def login(self) -> str:
+        return self.person.login
+
+    @property
+    def extension(self) -> str:
+        return self.person.extension
+
+    @property
+    def tone(self) -> int:
+        return self.person.tone
 
     async def open(self) -> None:
         """Sign in by the form, in a browser profile of one's own."""
@@ -426,20 +448,13 @@ class Stage:
 
 @contextlib.asynccontextmanager
 async def agent_window(
-    playwright: Playwright,
-    service: RunningService,
-    folder: Path,
-    login: str,
-    extension: str,
-    tone: int,
-    *,
-    url: str = "",
+    playwright: Playwright, service: RunningService, folder: Path, person: Person, url: str = ""
 ) -> AsyncIterator[AgentWindow]:
     """An agent signed in at `url` (the service's own, if not given), in a browser of their own."""
-    async with talking_browser(playwright, folder, tone) as browser:
-        session = await service.sign_in(login)
-        await session.follow(f"agent:{login}", "agents", "queues")
-        window = AgentWindow(login, extension, tone, browser, url or service.url, session)
+    async with talking_browser(playwright, folder, person.tone) as browser:
+        session = await service.sign_in(person.login)
+        await session.follow(f"agent:{person.login}", "agents", "queues")
+        window = AgentWindow(person, browser, url or service.url, session)
         await window.open()
         try:
             yield window
@@ -462,12 +477,7 @@ async def opened_stage(
         playwright = await stack.enter_async_context(async_playwright())
         url = await way(service.url) if way else service.url
         lin, maria = [
-            await stack.enter_async_context(
-                agent_window(playwright, service, folder, login, extension, tone, url=url)
-            )
-            for login, extension, tone in (
-                ("lin", "1001", LIN_TONE),
-                ("maria", "1002", MARIA_TONE),
-            )
+            await stack.enter_async_context(agent_window(playwright, service, folder, person, url))
+            for person in (LIN, MARIA)
         ]
         yield Stage(pbx, service, asterisk, network, lin, maria)
