@@ -29,6 +29,47 @@ async def _nothing_to_apply() -> str:
     return ""
 
 
+async def _no_phone(extension: str, name: str) -> dict[str, Any]:
+    raise AgentActionRefused("No telephone system here takes phones in browsers.")
+
+
+async def _no_release(extension: str) -> None:
+    return None
+
+
+async def _no_legs(extension: str) -> list[dict[str, Any]]:
+    return []
+
+
+async def _nothing_chosen() -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhoneControl:
+    """Phones in browsers, by the agent's extension. Each raises AgentActionRefused when the PBX
+    cannot be told."""
+
+    claim: Callable[[str, str], Awaitable[dict[str, Any]]] = _no_phone
+    """A fresh SIP account for a page (the second value is the agent's name): `pbx, account,
+    secret, domain, display_name, calls`. The former account is dead when this returns."""
+
+    release: Callable[[str], Awaitable[None]] = _no_release
+    """The account is no more."""
+
+    legs: Callable[[str], Awaitable[list[dict[str, Any]]]] = _no_legs
+    """The phone's calls as the PBX has them: `pbx, call, call_id, state, number`."""
+
+    chosen: Callable[[], Awaitable[None]] = _nothing_chosen
+    """An agent chose another kind of phone; it is in the store."""
+
+    web_socket: Callable[[], str] = lambda: ""
+    """The PBX's own address for SIP over WebSocket."""
+
+    connected: Callable[[str, bool], None] = lambda extension, connected: None
+    """The page's connection came, or went. Never blocks."""
+
+
 def _no_calls() -> list[dict[str, Any]]:
     return []
 
@@ -53,7 +94,10 @@ class AgentControl:
     unpause: Callable[[str], Awaitable[None]]
 
     finish_wrap_up: Callable[[str], Awaitable[None]]
-    """Wrap-up is done before its time was over: available again."""
+    """Wrap-up is done before its time was over: available again, or on the pause that follows."""
+
+    extend_wrap_up: Callable[[str, int], Awaitable[None]]
+    """The wrap-up lasts so many seconds longer, but no longer than its queue lets it."""
 
     state_of: Callable[[str], AgentStateChanged]
     """The state now. An agent nobody has seen is offline with no queues. Never blocks."""
@@ -74,6 +118,7 @@ class DeskParts:
     bus: Bus
     agents: AgentControl
     calls: Callable[[], list[dict[str, Any]]] = _no_calls
+    phones: PhoneControl = field(default_factory=PhoneControl)
 
     apply_settings: Callable[[], Awaitable[str]] = _nothing_to_apply
     """Have the telephone side take agents, queues and penalties as the store has them now. Answers

@@ -1,7 +1,8 @@
 """Agents: the people at the desk, their sign-ins, and the log of their states.
 
-Owns who may sign in with which role, extension and queues. Keeps a password's hash as a string and
-never makes or checks one: that is the desk's. Keeps of a session's token only its SHA-256.
+Owns who may sign in with which role, extension and queues, and how well each can serve a queue.
+Keeps a password's hash as a string and never makes or checks one: that is the desk's. Keeps of a
+session's token only its SHA-256.
 """
 
 from __future__ import annotations
@@ -9,24 +10,44 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Select, delete, insert, select, update
+from sqlalchemy import and_, delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from crm_store.database import Database, Transaction
-from crm_store.models import Agent, AgentQueue, AgentStateEntry, DeskSession, Role
+from crm_store.models import (
+    Agent,
+    AgentQueue,
+    AgentSkill,
+    AgentStateEntry,
+    DeskSession,
+    PhoneKind,
+    Queue,
+    QueueSkill,
+    Role,
+    Skill,
+)
 from crm_store.signals import AgentState
 
 StateChange = tuple[str, AgentState, str, tuple[str, ...], datetime]
 """Whose state became what, for which reason, in which queues, and when."""
+
+BEST_LEVEL = 5
+"""Who has a skill at this level is offered calls as if the queue did not ask for it."""
 
 _LOG_STATE = insert(AgentStateEntry.__table__)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
 class AgentRecord:
-    """An agent. `queues` are names of queues, in the order in which they are offered."""
+    """An agent. `queues` are the names of the queues they may serve, the least penalty first.
+
+    A queue's value is the penalty that Asterisk is given: the agent's own, and one more for each
+    level that they lack in a skill the queue asks for. `barred` are the queues that they cannot
+    serve, with the skill that they have too little of.
+    """
 
     id: int
     login: str
@@ -35,7 +56,9 @@ class AgentRecord:
     role: Role
     language: str
     active: bool
-    queues: tuple[str, ...]
+    phone: PhoneKind
+    queues: Mapping[str, int]
+    barred: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +80,22 @@ async def save(
     role: Role = Role.AGENT,
     language: str = "en",
     queues: Sequence[str] | Mapping[str, int] = (),
+    phone: PhoneKind | None = None,
 ) -> int:
     """Add the agent, or change the one with that login; the row's id. Queues may have penalties.
 
-    The password stays as it is. Raises sqlalchemy.exc.IntegrityError if the extension is taken.
+    The password stays as it is, and so does the kind of phone where none is given. Raises
+    sqlalchemy.exc.IntegrityError if the extension is taken.
     """
-    values = {
+    values: dict[str, object] = {
         "display_name": display_name,
         "extension": extension,
         "role": role,
         "language": language,
         "active": True,
     }
+    if phone is not None:
+        values["phone"] = phone
     session = transaction.session
     agent_id = await session.scalar(
         update(Agent).where(Agent.login == login).values(**values).returning(Agent.id)
@@ -116,6 +143,28 @@ async def set_active(transaction: Transaction, login: str, active: bool) -> None
         raise LookupError(f"there is no agent {login!r}")
     if not active:
         await _end_all_sessions(transaction, agent_id)
+
+
+async def set_phone(transaction: Transaction, login: str, phone: PhoneKind) -> None:
+    """What the agent telephones with. Raises LookupError for an unknown login."""
+    found = await transaction.session.scalar(
+        update(Agent).where(Agent.login == login).values(phone=phone).returning(Agent.id)
+    )
+    if found is None:
+        raise LookupError(f"there is no agent {login!r}")
+
+
+async def own_penalties(database: Database, agent_id: int) -> dict[str, int]:
+    """The agent's queues with the penalties that a supervisor gave, whatever their skills."""
+    query = select(AgentQueue).where(AgentQueue.agent_id == agent_id).order_by(AgentQueue.queue)
+    async with database.reading() as session:
+        return {entry.queue: entry.penalty for entry in await session.scalars(query)}
+
+
+async def active_admins(transaction: Transaction) -> int:
+    """How many administrators may sign in: one must be left."""
+    query = select(func.count(Agent.id)).where(Agent.role == Role.ADMIN, Agent.active)
+    return int(await transaction.session.scalar(query) or 0)
 
 
 async def find(database: Database, login: str) -> AgentRecord | None:
@@ -176,8 +225,8 @@ async def session_of(database: Database, token: str) -> SignedIn | None:
         if found is None:
             return None
         row, agent = found
-        queues = (await session.scalars(_queues_of(agent.id))).all()
-        return SignedIn(row.id, _record(agent, queues), row.csrf_token, row.expires_at)
+        record = _record(agent, await _served_by(session, [agent.id]))
+        return SignedIn(row.id, record, row.csrf_token, row.expires_at)
 
 
 async def close_session(transaction: Transaction, token: str) -> None:
@@ -250,25 +299,47 @@ async def _read(
         query = query.where(Agent.active)
     async with database.reading() as session:
         rows = list(await session.scalars(query))
-        served: dict[int, list[str]] = {row.id: [] for row in rows}
-        for entry in await session.scalars(
-            select(AgentQueue)
-            .where(AgentQueue.agent_id.in_(served))
-            .order_by(AgentQueue.penalty, AgentQueue.queue)
-        ):
-            served[entry.agent_id].append(entry.queue)
-    return [_record(row, served[row.id]) for row in rows]
+        served = await _served_by(session, [row.id for row in rows])
+    return [_record(row, served) for row in rows]
 
 
-def _queues_of(agent_id: int) -> Select[str]:
-    return (
-        select(AgentQueue.queue)
-        .where(AgentQueue.agent_id == agent_id)
-        .order_by(AgentQueue.penalty, AgentQueue.queue)
+_Served = dict[int, dict[str, int | str]]
+"""By agent, then by queue: the penalty there, or the skill that the agent has too little of."""
+
+
+async def _served_by(session: AsyncSession, agent_ids: Sequence[int]) -> _Served:
+    query = (
+        select(
+            AgentQueue.agent_id,
+            AgentQueue.queue,
+            AgentQueue.penalty,
+            Skill.code,
+            QueueSkill.least_level,
+            AgentSkill.level,
+        )
+        .outerjoin(Queue, Queue.name == AgentQueue.queue)
+        .outerjoin(QueueSkill, QueueSkill.queue_id == Queue.id)
+        .outerjoin(Skill, and_(Skill.code == QueueSkill.skill, Skill.active))
+        .outerjoin(
+            AgentSkill,
+            and_(AgentSkill.agent_id == AgentQueue.agent_id, AgentSkill.skill == Skill.code),
+        )
+        .where(AgentQueue.agent_id.in_(agent_ids))
     )
+    served: _Served = {}
+    for agent_id, queue, own, skill, least, level in await session.execute(query):
+        queues = served.setdefault(agent_id, {})
+        penalty = queues.setdefault(queue, own)
+        if skill is None or isinstance(penalty, str):
+            continue
+        has = level or 0
+        queues[queue] = skill if has < least else penalty + BEST_LEVEL - has
+    return served
 
 
-def _record(row: Agent, queues: Sequence[str]) -> AgentRecord:
+def _record(row: Agent, served: _Served) -> AgentRecord:
+    queues = served.get(row.id, {})
+    penalties = {queue: value for queue, value in queues.items() if isinstance(value, int)}
     return AgentRecord(
         row.id,
         row.login,
@@ -277,7 +348,9 @@ def _record(row: Agent, queues: Sequence[str]) -> AgentRecord:
         row.role,
         row.language,
         row.active,
-        tuple(queues),
+        row.phone,
+        dict(sorted(penalties.items(), key=lambda place: (place[1], place[0]))),
+        {queue: value for queue, value in queues.items() if isinstance(value, str)},
     )
 
 

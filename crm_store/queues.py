@@ -1,19 +1,26 @@
 """Queues, and the lists that a wrap-up and a pause choose from.
 
-Owns how a queue is set, which dispositions it offers, and the reasons for a pause, each with its
-titles by language. Knows nothing of who waits or serves now: that is Asterisk's and cti's.
+Owns how a queue is set, the tree of dispositions and which of them a queue offers, and the reasons
+for a pause, each with its titles by language. What is retired is offered no more and keeps its
+titles for the history. Knows nothing of who waits or serves now: that is Asterisk's and cti's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from crm_store.database import Database, Transaction
-from crm_store.models import Disposition, PauseReason, Queue, QueueDisposition
+from crm_store.models import (
+    Disposition,
+    PauseReason,
+    Queue,
+    QueueDisposition,
+    RecordingPolicy,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +29,8 @@ class QueueRecord:
 
     After `max_wait_seconds` a caller goes to `overflow`: a queue's name, "voicemail" or "hangup".
     A caller who presses `exit_key` goes to `exit_target`, written the same way; "" for no such key.
+    A wrap-up may be lengthened by `wrap_up_extra_seconds` in all; after `missed_rings` unanswered
+    rings in a row an agent is paused (0: never). `script` is a script's code.
     """
 
     name: str
@@ -35,6 +44,12 @@ class QueueRecord:
     exit_key: str = ""
     exit_target: str = ""
     dispositions: Sequence[str] = field(default=())
+    auto_answer: bool = False
+    recording: RecordingPolicy = RecordingPolicy.ASKED
+    wrap_up_extra_seconds: int = 300
+    missed_rings: int = 3
+    script: str | None = None
+    position: int = 0
 
     def title(self, language: str) -> str:
         return title(self.titles, language, self.name)
@@ -42,13 +57,34 @@ class QueueRecord:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A line that an agent can choose: a disposition or a pause reason."""
+    """A line that can be chosen: a disposition, a pause reason, a skill."""
 
     code: str
     titles: Mapping[str, str]
+    position: int = 0
+    active: bool = True
 
     def title(self, language: str) -> str:
         return title(self.titles, language, self.code)
+
+
+@dataclass(frozen=True, slots=True)
+class DispositionChoice(Choice):
+    """A disposition: a leaf that a wrap-up ends with, or a branch that holds `children`.
+
+    `parent` is the code of the branch that it is under; `follow_up` is "", "task" or "callback".
+    """
+
+    parent: str | None = None
+    follow_up: str = ""
+    children: Sequence[DispositionChoice] = ()
+
+    @property
+    def leaves(self) -> Sequence[DispositionChoice]:
+        """Those that can be chosen: itself, or what is under it."""
+        if not self.children:
+            return (self,)
+        return [leaf for child in self.children for leaf in child.leaves]
 
 
 def title(titles: Mapping[str, str], language: str, otherwise: str) -> str:
@@ -74,6 +110,12 @@ async def save(transaction: Transaction, queue: QueueRecord) -> None:
         "overflow": queue.overflow,
         "exit_key": queue.exit_key,
         "exit_target": queue.exit_target,
+        "auto_answer": queue.auto_answer,
+        "recording": queue.recording,
+        "wrap_up_extra_seconds": queue.wrap_up_extra_seconds,
+        "missed_rings": queue.missed_rings,
+        "script": queue.script,
+        "position": queue.position,
     }
     queue_id = await session.scalar(
         update(Queue).where(Queue.name == queue.name).values(**values).returning(Queue.id)
@@ -101,9 +143,9 @@ async def save(transaction: Transaction, queue: QueueRecord) -> None:
 
 
 async def all_queues(database: Database) -> list[QueueRecord]:
-    """All queues, by number."""
+    """All queues in their order, else by number."""
     async with database.reading() as session:
-        rows = list(await session.scalars(select(Queue).order_by(Queue.number)))
+        rows = list(await session.scalars(select(Queue).order_by(Queue.position, Queue.number)))
         offered = await _offered(session)
     return [_record(row, offered.get(row.id, [])) for row in rows]
 
@@ -113,10 +155,41 @@ async def find(database: Database, name: str) -> QueueRecord | None:
 
 
 async def save_disposition(
-    transaction: Transaction, code: str, titles: Mapping[str, str], position: int = 0
+    transaction: Transaction,
+    code: str,
+    titles: Mapping[str, str],
+    position: int = 0,
+    *,
+    parent: str | None = None,
+    follow_up: str = "",
 ) -> None:
-    """Add a disposition, or change the one with that code."""
-    await _save_choice(transaction.session, Disposition, code, titles, position)
+    """Add a disposition, or change the one with that code; it comes under the branch `parent`.
+
+    Raises LookupError if there is no such branch, ValueError if it is under the disposition itself.
+    """
+    session = transaction.session
+    parents = {
+        row.code: row.parent
+        for row in await session.execute(select(Disposition.code, Disposition.parent))
+    }
+    if parent is not None and parent not in parents:
+        raise LookupError(f"there is no disposition {parent!r}")
+    above = parent
+    while above is not None:
+        if above == code:
+            raise ValueError(f"disposition {code!r} would be under itself")
+        above = parents.get(above)
+    await _save_choice(session, Disposition, code, titles, position)
+    await session.execute(
+        update(Disposition)
+        .where(Disposition.code == code)
+        .values(parent=parent, follow_up=follow_up)
+    )
+
+
+async def set_disposition_active(transaction: Transaction, code: str, active: bool) -> None:
+    """Retire a disposition with all under it, or bring it back. Raises LookupError."""
+    await _set_active(transaction.session, Disposition, code, active)
 
 
 async def save_pause_reason(
@@ -126,34 +199,105 @@ async def save_pause_reason(
     await _save_choice(transaction.session, PauseReason, code, titles, position)
 
 
-async def dispositions(database: Database, queue: str | None = None) -> list[Choice]:
-    """What a wrap-up after this queue offers; all dispositions where the queue names none."""
-    everything = (
-        select(Disposition)
-        .where(Disposition.active)
-        .order_by(Disposition.position, Disposition.code)
-    )
+async def set_pause_reason_active(transaction: Transaction, code: str, active: bool) -> None:
+    """Retire a reason for a pause, or bring it back. Raises LookupError."""
+    await _set_active(transaction.session, PauseReason, code, active)
+
+
+async def disposition_tree(
+    database: Database, queue: str | None = None, *, also_retired: bool = False
+) -> list[DispositionChoice]:
+    """What a wrap-up after this queue chooses from; everything where the queue names nothing.
+
+    A queue names leaves, or branches with all under them, in its own order; the branches above
+    come with them.
+    """
     chosen = (
-        select(Disposition)
+        select(Disposition.code)
         .join(QueueDisposition, QueueDisposition.disposition_id == Disposition.id)
         .join(Queue, Queue.id == QueueDisposition.queue_id)
-        .where(Queue.name == queue, Disposition.active)
+        .where(Queue.name == queue)
         .order_by(QueueDisposition.position)
     )
+    everything = select(Disposition).order_by(Disposition.position, Disposition.code)
     async with database.reading() as session:
-        rows = list(await session.scalars(chosen)) if queue else []
-        rows = rows or list(await session.scalars(everything))
-    return [Choice(row.code, row.titles) for row in rows]
+        rows = list(await session.scalars(everything))
+        named = list(await session.scalars(chosen)) if queue else []
+    below: dict[str | None, list[Disposition]] = {}
+    for row in rows:
+        if row.active or also_retired:
+            below.setdefault(row.parent, []).append(row)
+    branches = {row.parent for row in rows}
+    whole = _branch(below, None, branches)
+    return _only(whole, {code: place for place, code in enumerate(named)}) or whole
 
 
-async def pause_reasons(database: Database) -> list[Choice]:
-    query = (
-        select(PauseReason)
-        .where(PauseReason.active)
-        .order_by(PauseReason.position, PauseReason.code)
-    )
+async def dispositions(database: Database, queue: str | None = None) -> list[DispositionChoice]:
+    """The leaves of the tree, which a wrap-up after this queue may end with."""
+    return [leaf for node in await disposition_tree(database, queue) for leaf in node.leaves]
+
+
+async def disposition_titles(database: Database, language: str) -> dict[str, str]:
+    """The titles of all dispositions, also retired ones, by code: what a history shows."""
     async with database.reading() as session:
-        return [Choice(row.code, row.titles) for row in await session.scalars(query)]
+        rows = await session.execute(select(Disposition.code, Disposition.titles))
+        return {code: title(titles, language, code) for code, titles in rows}
+
+
+async def pause_reasons(database: Database, *, also_retired: bool = False) -> list[Choice]:
+    """The reasons for a pause in their order."""
+    query = select(PauseReason).order_by(PauseReason.position, PauseReason.code)
+    if not also_retired:
+        query = query.where(PauseReason.active)
+    async with database.reading() as session:
+        return [
+            Choice(row.code, row.titles, row.position, row.active)
+            for row in await session.scalars(query)
+        ]
+
+
+def _branch(
+    below: Mapping[str | None, Iterable[Disposition]],
+    parent: str | None,
+    branches: Collection[str | None],
+) -> list[DispositionChoice]:
+    """The nodes under `parent`. A branch whose leaves are all retired cannot be chosen either."""
+    nodes = []
+    for row in below.get(parent, ()):
+        children = tuple(_branch(below, row.code, branches))
+        if children or row.code not in branches:
+            nodes.append(
+                DispositionChoice(
+                    row.code,
+                    row.titles,
+                    row.position,
+                    row.active,
+                    row.parent,
+                    row.follow_up,
+                    children,
+                )
+            )
+    return nodes
+
+
+def _only(nodes: Sequence[DispositionChoice], places: Mapping[str, int]) -> list[DispositionChoice]:
+    """The nodes that are named or hold what is named, in the order of the names."""
+    kept: list[tuple[int, DispositionChoice]] = []
+    for node in nodes:
+        if node.code in places:
+            kept.append((places[node.code], node))
+            continue
+        children = _only(node.children, places)
+        if children:
+            first = min(places[one.code] for one in _walk(children) if one.code in places)
+            kept.append((first, replace(node, children=tuple(children))))
+    return [node for _, node in sorted(kept, key=lambda one: one[0])]
+
+
+def _walk(nodes: Iterable[DispositionChoice]) -> Iterable[DispositionChoice]:
+    for node in nodes:
+        yield node
+        yield from _walk(node.children)
 
 
 async def _save_choice(
@@ -163,12 +307,22 @@ async def _save_choice(
     titles: Mapping[str, str],
     position: int,
 ) -> None:
-    values = {"titles": dict(titles), "position": position, "active": True}
+    values = {"titles": dict(titles), "position": position}
     known = await session.scalar(
         update(table).where(table.code == code).values(**values).returning(table.id)
     )
     if known is None:
-        await session.execute(insert(table).values(code=code, **values))
+        await session.execute(insert(table).values(code=code, active=True, **values))
+
+
+async def _set_active(
+    session: AsyncSession, table: type[Disposition] | type[PauseReason], code: str, active: bool
+) -> None:
+    known = await session.scalar(
+        update(table).where(table.code == code).values(active=active).returning(table.id)
+    )
+    if known is None:
+        raise LookupError(f"there is nothing with the code {code!r}")
 
 
 async def _offered(session: AsyncSession) -> dict[int, list[str]]:
@@ -196,4 +350,10 @@ def _record(row: Queue, offered: Sequence[str]) -> QueueRecord:
         exit_key=row.exit_key,
         exit_target=row.exit_target,
         dispositions=tuple(offered),
+        auto_answer=row.auto_answer,
+        recording=row.recording,
+        wrap_up_extra_seconds=row.wrap_up_extra_seconds,
+        missed_rings=row.missed_rings,
+        script=row.script,
+        position=row.position,
     )

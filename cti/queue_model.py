@@ -11,12 +11,18 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from msgspec.structs import replace
+
 from crm_store.signals import AgentState, AgentStateChanged, QueueChanged, Signal
+from cti.pause_reasons import (
+    MISSED_RINGS,
+    WRITTEN_WORK,
+    WrapUp,
+    missed_rings_of,
+    wrap_up_of,
+)
 
 Message = Mapping[str, str]
-
-WRAP_UP_REASON: Final = "wrap-up"
-"""The pause reason by which Asterisk itself remembers that an agent writes up a call."""
 
 PHONE_UNREACHABLE: Final = "phone_unreachable"
 """The reason of an agent who is signed in, but whose phone is not registered."""
@@ -32,13 +38,18 @@ NO_SIGNALS: Final[Sequence[Signal]] = ()
 
 @dataclass(slots=True)
 class Member:
-    """One agent's place in one queue."""
+    """One agent's place in one queue. The last three are moments as Asterisk writes them."""
 
     agent: str
     endpoint: str
     status: str = "0"
     paused: bool = False
     reason: str = ""
+    wrap_up: WrapUp | None = None
+    penalty: str = "0"
+    last_call: str = ""
+    last_pause: str = ""
+    signed_in: str = ""
 
     @property
     def available(self) -> bool:
@@ -47,11 +58,7 @@ class Member:
     @property
     def busy(self) -> bool:
         """On a call, ringing, or writing one up: wrap-up is reserved by a pause while one talks."""
-        return (
-            self.status in TALKING
-            or self.status in RINGING
-            or (self.paused and self.reason == WRAP_UP_REASON)
-        )
+        return self.status in TALKING or self.status in RINGING or self.wrap_up is not None
 
     @property
     def resting(self) -> bool:
@@ -131,6 +138,16 @@ class QueueModel:
         """The agent's state as last told, None for one who never joined a queue."""
         return self._told_agents.get(agent)
 
+    def reason_of(self, agent: str) -> str | None:
+        """The reason that Asterisk keeps of the agent's pause, in its own words; None if the agent
+        is not paused. Of several, that of the wrap-up which ends last."""
+        paused = _paused(self._places.get(agent, {}).values())
+        return paused.reason if paused else None
+
+    def places_of(self, agent: str) -> Mapping[str, Member]:
+        """The agent's places, by queue."""
+        return {queue: member for (queue, _), member in self._places.get(agent, {}).items()}
+
     def queues_of(self, agent: str) -> tuple[str, ...]:
         """The queues that the agent is signed in to, in alphabetical order."""
         return tuple(sorted({queue for queue, _ in self._places.get(agent, ())}))
@@ -161,7 +178,14 @@ class QueueModel:
         if "Paused" in message:
             member.paused = message["Paused"] == "1"
             reason = message.get("PausedReason", message.get("Reason", ""))
-            member.reason = reason if member.paused else ""
+            reason = reason if member.paused else ""
+            if reason != member.reason:
+                member.reason = reason
+                member.wrap_up = wrap_up_of(reason)
+        member.penalty = message.get("Penalty", member.penalty)
+        member.last_call = message.get("LastCall", member.last_call)
+        member.last_pause = message.get("LastPause", member.last_pause)
+        member.signed_in = message.get("LoginTime", member.signed_in)
         numbers.count(member, 1)
         return (agent,) if before == agent else (before, agent)
 
@@ -203,20 +227,47 @@ class QueueModel:
         places = self._places.get(agent, {})
         endpoint = next((m.endpoint for m in places.values()), told.endpoint if told else "")
         state, reason = _state(places.values())
-        queues = self.queues_of(agent)
-        now = (state, reason, queues, endpoint)
-        if told is not None and (told.state, told.reason, told.queues, told.endpoint) == now:
-            return None
-        changed = self._told_agents[agent] = AgentStateChanged(
+        paused = _paused(places.values())
+        talks = state in (AgentState.ON_CALL, AgentState.RINGING)
+        same = told is not None and (told.state, told.reason) == (state, reason)
+        begun = told.since if told and same else self._begun(state, places.values())
+        wrap_up = paused.wrap_up if paused else None
+        next_pause = wrap_up.then if wrap_up else paused.reason if paused and talks else ""
+        changed = AgentStateChanged(
             pbx=self.pbx,
             at=self._at,
             agent=agent,
             endpoint=endpoint,
             state=state,
             reason=reason,
-            queues=queues,
+            queues=self.queues_of(agent),
+            since=begun,
+            ends_at=_end(wrap_up, begun) if state is AgentState.WRAP_UP else None,
+            extendable_seconds=wrap_up.extendable if wrap_up else 0,
+            next_pause=next_pause,
+            missed_rings=missed_rings_of(paused.reason) if paused and reason else 0,
         )
+        if told is not None and replace(changed, at=told.at) == told:
+            return None
+        self._told_agents[agent] = changed
         return changed
+
+    def _begun(self, state: AgentState, places: Collection[Member]) -> float | None:
+        """When the state began: now, or after a rebuild what Asterisk remembers of it."""
+        paused = _paused(places)
+        if state is AgentState.WRAP_UP and paused and paused.wrap_up and paused.wrap_up.begun:
+            return float(paused.wrap_up.begun)
+        if self._at is not None:
+            return self._at
+        if state in (AgentState.WRAP_UP, AgentState.PAUSED, AgentState.WRITTEN_WORK):
+            # A wrap-up is reserved at the answer; it began when the call was over.
+            moments = [_moment(m.last_call) for m in places if m.wrap_up is not None]
+            moments += [_moment(m.last_pause) for m in places if m.paused]
+        elif state is AgentState.AVAILABLE:
+            moments = [max(_moment(m.last_call), _moment(m.signed_in)) for m in places]
+        else:
+            moments = []
+        return max(moments, default=0.0) or None
 
     def _queue_news(self, queue: str) -> QueueChanged | None:
         """The queue's numbers now, if they are others than were told."""
@@ -247,14 +298,34 @@ def _state(places: Collection[Member]) -> tuple[AgentState, str]:
         return AgentState.ON_CALL, ""
     if statuses & RINGING:
         return AgentState.RINGING, ""
-    paused = next((member for member in places if member.paused), None)
+    paused = _paused(places)
     if paused is not None:
-        if paused.reason == WRAP_UP_REASON:
+        if paused.wrap_up is not None:
             return AgentState.WRAP_UP, ""
-        return AgentState.PAUSED, paused.reason
+        if paused.reason == WRITTEN_WORK:
+            return AgentState.WRITTEN_WORK, ""
+        return AgentState.PAUSED, MISSED_RINGS if missed_rings_of(paused.reason) else paused.reason
     if statuses & UNREACHABLE:
         return AgentState.OFFLINE, PHONE_UNREACHABLE
     return AgentState.AVAILABLE, ""
+
+
+def _paused(places: Collection[Member]) -> Member | None:
+    """The place whose pause says what the agent does; while Asterisk tells of one place after the
+    other, the wrap-up that ends last."""
+    paused = [member for member in places if member.paused]
+    return max(paused, key=lambda m: (m.wrap_up and m.wrap_up.ends_at) or 0, default=None)
+
+
+def _end(wrap_up: WrapUp | None, begun: float | None) -> float | None:
+    """When the wrap-up ends; None if nobody knows when it began."""
+    if wrap_up is None or wrap_up.ends_at is not None:
+        return float(wrap_up.ends_at) if wrap_up and wrap_up.ends_at is not None else None
+    return None if begun is None else float(round(begun) + wrap_up.seconds)
+
+
+def _moment(text: str) -> float:
+    return float(text) if text.isascii() and text.isdigit() else 0.0
 
 
 QUEUE_EVENTS: Final = frozenset(
@@ -274,11 +345,15 @@ QUEUE_HEADERS: Final = frozenset(
         "Calls",
         "Count",
         "Interface",
+        "LastCall",
+        "LastPause",
         "Location",
+        "LoginTime",
         "MemberName",
         "Name",
         "Paused",
         "PausedReason",
+        "Penalty",
         "Queue",
         "Reason",
         "StateInterface",

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from crm_store.bus import Bus
 from crm_store.signals import CallOffered, PbxLinkChanged, ScreenPop, Signal
-from cti.agents import DEFAULT_WRAP_UP_SECONDS, Agents, AgentSeat
+from cti.agents import DEFAULT_WRAP_UP, Agents, AgentSeat, WrapUpLimit
 from cti.ami import ActionFailed, ActionTimeout, AmiError, AmiLink, AmiResponse, LinkState
 from cti.call_model import ONLY_WITH, READ_HEADERS, WANTED_EVENTS, CallModel
 from cti.call_rebuild import AsteriskLists
@@ -56,17 +56,15 @@ class Switchboard:
         bus: Bus,
         *,
         trunks: Iterable[str] = (),
-        wrap_up_seconds: Mapping[str, float] | None = None,
-        default_wrap_up_seconds: float = DEFAULT_WRAP_UP_SECONDS,
+        wrap_up: Mapping[str, WrapUpLimit] | None = None,
+        default_wrap_up: WrapUpLimit = DEFAULT_WRAP_UP,
         record: BinaryIO | None = None,
         reconcile_seconds: float = RECONCILE_SECONDS,
     ) -> None:
         self.name = name
         self.calls = CallModel(name, trunks=trunks)
         self.queues = QueueModel(name)
-        self.agents = Agents(
-            self.action, self.queues, wrap_up_seconds or {}, default_wrap_up_seconds
-        )
+        self.agents = Agents(self.action, self.queues, wrap_up or {}, default_wrap_up)
         self.link = AmiLink(
             address.host,
             address.port,
@@ -96,6 +94,12 @@ class Switchboard:
         self.agents.seat(seats)
         for seat in seats:
             self.calls.parties.learn(seat.endpoint, seat.login)
+
+    async def take_seats(self, seats: Sequence[AgentSeat]) -> None:
+        """Name the agents anew, also to Asterisk. Raises what `action` raises."""
+        for seat in seats:
+            self.calls.parties.learn(seat.endpoint, seat.login)
+        await self.agents.take_seats(seats)
 
     async def start(self) -> None:
         """Begin to connect; returns at once, the link comes up when Asterisk is there."""

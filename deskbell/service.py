@@ -18,25 +18,28 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from agent_desk.app import create_app
-from agent_desk.parts import AgentActionRefused, AgentControl, DeskParts
+from agent_desk.parts import AgentActionRefused, AgentControl, DeskParts, PhoneControl
 from crm_store import agents as agent_store
 from crm_store import customers, queues
 from crm_store.agents import AgentRecord
 from crm_store.bus import Bus
 from crm_store.database import Database
 from crm_store.migrations import migrate
+from crm_store.models import PhoneKind
 from crm_store.phone_numbers import to_e164
 from crm_store.queues import QueueRecord
 from crm_store.signals import AgentState, AgentStateChanged
-from cti.agents import AgentSeat, UnknownAgent
+from cti.agents import AgentSeat, UnknownAgent, WrapUpLimit
 from cti.ami import AmiError, LinkState
+from cti.ari import AriAddress
 from cti.journal import Journal
-from cti.pbx import EmbeddedPbx
+from cti.pbx import EmbeddedPbx, PbxFailed
 from cti.pbx import PbxSettings as EmbeddedSettings
 from cti.pbx_configuration import MenuConfig, PbxConfiguration, PhoneConfig, QueueConfig
 from cti.screen_pop import ScreenPops
 from cti.switchboard import AmiAddress, Switchboard
 from deskbell.failure import CommandFailed
+from deskbell.phones import Phones
 from deskbell.settings import PbxSettings, Settings
 
 log = logging.getLogger(__name__)
@@ -62,6 +65,7 @@ class Service:
         self.bus = Bus()
         self.switchboards: dict[str, Switchboard] = {}
         self.embedded: dict[str, EmbeddedPbx] = {}
+        self.phones: Phones | None = None
         self.database: Database
         self.desk_address = ""
         self.desk_port = 0
@@ -69,6 +73,8 @@ class Service:
         self._progress = progress
         self._stack = AsyncExitStack()
         self._agent_of: dict[str, str] = {}
+        self._configured: dict[str, PbxConfiguration] = {}
+        self._applying = asyncio.Lock()
 
     async def __aenter__(self) -> Service:
         try:
@@ -90,19 +96,24 @@ class Service:
         self._stack.push_async_callback(self.database.close)
         agents = await agent_store.all_agents(self.database)
         all_queues = await queues.all_queues(self.database)
-        wrap_up = {queue.name: float(queue.wrap_up_seconds) for queue in all_queues}
+        wrap_up = _wrap_up_limits(all_queues)
         for pbx in self.settings.pbx:
+            self._configured[pbx.name] = pbx_configuration(pbx, agents, all_queues)
             address = await self._pbx_address(pbx, agents, all_queues)
             self.switchboards[pbx.name] = Switchboard(
                 pbx.name,
                 address,
                 self.bus,
                 trunks=(TRUNK,),
-                wrap_up_seconds=wrap_up,
-                default_wrap_up_seconds=float(self.settings.wrap_up.seconds),
+                wrap_up=wrap_up,
+                default_wrap_up=WrapUpLimit(round(self.settings.wrap_up.seconds)),
                 record=self._record_ami,
             )
+        self.phones = self._phones()
         self.seat_agents(agents)
+        if self.phones is not None:
+            self._stack.push_async_callback(self.phones.close)
+            await self.phones.restore()
         journal = Journal(self.database, self.bus, self._to_number, self._live_on)
         pops = ScreenPops(self.bus, self._to_number, self._look_up, self._agent_with_phone)
         self.bus.listen(pops.on_signal)
@@ -130,15 +141,74 @@ class Service:
         await self._stack.aclose()
 
     def seat_agents(self, agents: Sequence[AgentRecord]) -> None:
-        """Tell every PBX who sits at which phone."""
+        """Tell every switchboard who sits at which phone."""
         self._agent_of = {f"PJSIP/{a.extension}": a.login for a in agents if a.extension}
-        seats = [
-            AgentSeat(a.login, f"PJSIP/{a.extension}", dict.fromkeys(a.queues, 0))
-            for a in agents
-            if a.extension
-        ]
+        if self.phones is not None:
+            self.phones.know(agents)
         for switchboard in self.switchboards.values():
-            switchboard.seat(seats)
+            switchboard.seat(_seats(agents))
+
+    async def apply_settings(self) -> str:
+        """Have every PBX take agents, queues and penalties as they are now; see DeskParts."""
+        async with self._applying:
+            agents = await agent_store.all_agents(self.database)
+            all_queues = await queues.all_queues(self.database)
+            said = {await self._configure(pbx, agents, all_queues) for pbx in self.settings.pbx}
+            self._agent_of = {f"PJSIP/{a.extension}": a.login for a in agents if a.extension}
+            if self.phones is not None:
+                self.phones.know(agents)
+                await self.phones.restore()
+            for switchboard in self.switchboards.values():
+                switchboard.agents.limit_wrap_up(_wrap_up_limits(all_queues))
+                try:
+                    await switchboard.take_seats(_seats(agents))
+                except AmiError as error:
+                    log.warning("PBX %s takes its agents later: %s", switchboard.name, error)
+                    said.add("later")
+        return next((word for word in ("later", "reload") if word in said), "")
+
+    async def _configure(
+        self, pbx: PbxSettings, agents: Sequence[AgentRecord], all_queues: Sequence[QueueRecord]
+    ) -> str:
+        """Give our own Asterisk its files anew if they say something else now."""
+        wanted = pbx_configuration(pbx, agents, all_queues)
+        embedded = self.embedded.get(pbx.name)
+        told = self._configured.get(pbx.name)
+        if told is not None and (told.queues, told.phones) == (wanted.queues, wanted.phones):
+            return ""
+        if embedded is not None:
+            try:
+                await embedded.reload(wanted.queues, wanted.phones)
+            except PbxFailed as error:
+                log.warning("PBX %s did not take its new files: %s", pbx.name, error)
+                return "later"
+        self._configured[pbx.name] = wanted
+        return "" if embedded is not None else "reload"
+
+    def _phones(self) -> Phones | None:
+        """Browsers' phones on the first PBX that has an ARI."""
+        for pbx in self.settings.pbx:
+            embedded = self.embedded.get(pbx.name)
+            if embedded is not None:
+                address = AriAddress(
+                    url=embedded.http_url, user=embedded.ari_user, secret=embedded.ari_secret
+                )
+            elif pbx.ari_url:
+                secret = pbx.ari_secret.get_secret_value()
+                address = AriAddress(url=pbx.ari_url, user=pbx.ari_user, secret=secret)
+            else:
+                continue
+            return Phones(
+                self.switchboards[pbx.name],
+                address,
+                self.bus,
+                embedded,
+                pbx.media_address if embedded is None else embedded.media_address,
+            )
+        return None
+
+    async def _phone_chosen(self) -> None:
+        await self.apply_settings()
 
     def links_are_up(self) -> bool:
         """Whether every PBX can be spoken to."""
@@ -184,7 +254,9 @@ class Service:
             database=self.database,
             bus=self.bus,
             agents=self._agent_control(),
+            apply_settings=self.apply_settings,
             calls=self._live_calls,
+            phones=self.phones.control(self._phone_chosen) if self.phones else PhoneControl(),
             region=self.settings.numbers.region,
             session_hours=desk.session_hours,
             public_url=desk.public_url,
@@ -224,6 +296,7 @@ class Service:
             pause=self._on_every_pbx("pause"),
             unpause=self._on_every_pbx("unpause"),
             finish_wrap_up=self._on_every_pbx("finish_wrap_up"),
+            extend_wrap_up=self._on_every_pbx("extend_wrap_up"),
             state_of=self._state_of,
         )
 
@@ -274,6 +347,17 @@ class Service:
         return tuple(card.as_dict() for card in found)
 
 
+def _seats(agents: Sequence[AgentRecord]) -> list[AgentSeat]:
+    return [AgentSeat(a.login, f"PJSIP/{a.extension}", a.queues) for a in agents if a.extension]
+
+
+def _wrap_up_limits(all_queues: Sequence[QueueRecord]) -> dict[str, WrapUpLimit]:
+    return {
+        queue.name: WrapUpLimit(queue.wrap_up_seconds, queue.wrap_up_extra_seconds)
+        for queue in all_queues
+    }
+
+
 def pbx_configuration(
     pbx: PbxSettings, agents: Sequence[AgentRecord], all_queues: Sequence[QueueRecord]
 ) -> PbxConfiguration:
@@ -286,7 +370,12 @@ def pbx_configuration(
     return PbxConfiguration(
         queues=[_queue_config(queue, numbers) for queue in all_queues],
         phones=[
-            PhoneConfig(extension=agent.extension, agent_name=agent.display_name)
+            PhoneConfig(
+                extension=agent.extension,
+                agent_name=agent.display_name,
+                # Our own Asterisk is given its accounts while it runs, so that a page can have one.
+                account_in_file=pbx.mode == "external" and agent.phone is PhoneKind.DESK,
+            )
             for agent in agents
             if agent.extension
         ],

@@ -58,6 +58,7 @@ class Presence:
             pause=self.pause,
             unpause=self.unpause,
             finish_wrap_up=self.finish_wrap_up,
+            extend_wrap_up=self.extend_wrap_up,
             state_of=self.state_of,
         )
 
@@ -80,6 +81,15 @@ class Presence:
 
     async def finish_wrap_up(self, agent: str) -> None:
         self._become(agent, AgentState.AVAILABLE)
+
+    async def extend_wrap_up(self, agent: str, seconds: int) -> None:
+        known = self.state_of(agent)
+        self._become(
+            agent,
+            known.state,
+            ends_at=(known.ends_at or 0.0) + seconds,
+            extendable_seconds=known.extendable_seconds - seconds,
+        )
 
     def _become(self, agent: str, state: AgentState, **values: Any) -> None:
         if not self.link_is_up:

@@ -36,14 +36,18 @@ async def test_an_agent_is_kept_and_changed_by_login(database: Database) -> None
     found = await agents.find(database, "lin")
     assert found is not None
     assert (found.id, found.display_name, found.extension) == (agent_id, "林晓", "1001")
-    assert (found.role, found.language, found.queues) == (Role.AGENT, "zh", ("sales", "service"))
+    assert (found.role, found.language, found.queues) == (
+        Role.AGENT,
+        "zh",
+        {"sales": 1, "service": 2},
+    )
     async with database.transaction() as transaction:
         assert agent_id == await agents.save(
             transaction, login="lin", display_name="Lin", role=Role.SUPERVISOR, queues=["vip"]
         )
     assert await agents.find_by_extension(database, "1001") is None
     [changed] = await agents.all_agents(database)
-    assert (changed.role, changed.queues) == (Role.SUPERVISOR, ("vip",))
+    assert (changed.role, changed.queues) == (Role.SUPERVISOR, {"vip": 0})
     assert await agents.password_hash(database, "lin") == "$argon2id$x"
 
 
@@ -62,7 +66,7 @@ async def test_a_session_holds_until_it_ends(database: Database) -> None:
         other = await agents.open_session(transaction, agent_id, HOURS)
     session = await agents.session_of(database, token)
     assert session is not None
-    assert (session.agent.login, session.agent.queues) == ("lin", ("sales", "service"))
+    assert (session.agent.login, session.agent.queues) == ("lin", {"sales": 1, "service": 2})
     assert session.expires_at > datetime.now(UTC)
     async with database.reading() as reading:
         stored = list(await reading.scalars(select(DeskSession.token_hash)))

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from crm_store.signals import AgentState, AgentStateChanged, QueueChanged, Signal
 from cti.ami_framing import ALWAYS_WANTED, AmiFramer
 from cti.call_model import WANTED_EVENTS
+from cti.pause_reasons import WRAP_UP
 from cti.pbx_configuration import WANTED_EVENTS as ASKED_OF_ASTERISK
 from cti.queue_model import (
     PHONE_UNREACHABLE,
     QUEUE_EVENTS,
     QUEUE_HEADERS,
-    WRAP_UP_REASON,
     QueueModel,
 )
 from tests.asterisk_lists import Lists
@@ -121,7 +121,7 @@ def member(**headers: str) -> Message:
         ({"Status": "2"}, AgentState.ON_CALL, ""),
         ({"Status": "8", "Paused": "1", "PausedReason": "lunch"}, AgentState.ON_CALL, ""),
         ({"Paused": "1", "PausedReason": "lunch"}, AgentState.PAUSED, "lunch"),
-        ({"Paused": "1", "PausedReason": WRAP_UP_REASON}, AgentState.WRAP_UP, ""),
+        ({"Paused": "1", "PausedReason": WRAP_UP}, AgentState.WRAP_UP, ""),
         ({"Status": "5"}, AgentState.OFFLINE, PHONE_UNREACHABLE),
         ({"Status": "99"}, AgentState.AVAILABLE, ""),
     ],
@@ -148,8 +148,8 @@ def test_nothing_new_is_not_told() -> None:
     [
         {"Status": "2"},
         {"Status": "6"},
-        {"Status": "2", "Paused": "1", "PausedReason": WRAP_UP_REASON},
-        {"Status": "1", "Paused": "1", "PausedReason": WRAP_UP_REASON},
+        {"Status": "2", "Paused": "1", "PausedReason": WRAP_UP},
+        {"Status": "1", "Paused": "1", "PausedReason": WRAP_UP},
     ],
 )
 def test_who_talks_or_writes_a_call_up_is_busy_and_not_paused(headers: dict[str, str]) -> None:

@@ -22,7 +22,7 @@ from crm_store.signals import (
     ScreenPop,
     Signal,
 )
-from cti.agents import AgentSeat, UnknownAgent
+from cti.agents import AgentSeat, UnknownAgent, WrapUpLimit
 from cti.ami import LinkDown
 from cti.screen_pop import ScreenPops
 from cti.switchboard import AmiAddress, Switchboard
@@ -67,7 +67,7 @@ class Heard:
 
 @asynccontextmanager
 async def switchboard_of(
-    pbx: SharedPbx, wrap_up: float = 60.0, seats: list[AgentSeat] = SEATS
+    pbx: SharedPbx, wrap_up: int = 60, seats: list[AgentSeat] = SEATS
 ) -> AsyncIterator[tuple[Switchboard, Heard, Bus]]:
     bus = Bus()
     heard = Heard(bus)
@@ -76,7 +76,7 @@ async def switchboard_of(
         AmiAddress(host=pbx.ami_host, port=pbx.ami_port, user=pbx.ami_user, secret=pbx.ami_secret),
         bus,
         trunks=("PJSIP/trunk",),
-        wrap_up_seconds={"service": wrap_up},
+        wrap_up={"service": WrapUpLimit(wrap_up)},
     )
     board.seat(seats)
     await board.start()
@@ -152,7 +152,7 @@ async def test_wrap_up_is_offered_nothing_and_ends_by_hand_or_by_time(
         await board.agents.finish_wrap_up("lin")
         await phone.next_call()
         await waiting.hang_up()
-    async with switchboard_of(pbx, wrap_up=0.3) as (board, heard, _):
+    async with switchboard_of(pbx, wrap_up=1) as (board, heard, _):
         await heard.wait(lambda s: isinstance(s, AgentStateChanged) and s.agent == "lin")
         call = await sip_network.call("+8613800138000", "600")
         await heard.wait(lambda s: isinstance(s, CallAnswered))
