@@ -47,7 +47,7 @@ async def file(
             raise LookupError(f"there is no customer {customer_id}")
     now = datetime.now(UTC)
     number = await _free_number(transaction)
-    complaint_id = await session.scalar(
+    complaint_id: int | None = await session.scalar(
         insert(Complaint)
         .values(
             number=number,

@@ -121,9 +121,19 @@ async def find_by_card(database: Database, text: str) -> CustomerCard | None:
 
 
 async def card(database: Database, customer_id: int) -> CustomerCard | None:
-    """The customer's card, None if there is no such customer."""
+    """The customer's card, None if there is no such customer. One that was merged into another is
+    that other: the card's `id` says which."""
     rows = await database.fetch(_BY_ID[database.is_sqlite], customer_id)
+    if not rows:
+        person = await same_person(database, customer_id)
+        rows = await database.fetch(_BY_ID[database.is_sqlite], person[0]) if person else ()
     return _card(rows[0]) if rows else None
+
+
+async def same_person(database: Database, customer_id: int) -> list[int]:
+    """All rows that are this customer: the one that is kept first, then those merged into it."""
+    rows = await database.fetch(_SAME_PERSON, customer_id)
+    return [row[0] for row in rows]
 
 
 async def search_by_name(database: Database, text: str, limit: int = 20) -> list[FoundCustomer]:
@@ -131,7 +141,9 @@ async def search_by_name(database: Database, text: str, limit: int = 20) -> list
     wanted = fold_name(text)
     if not wanted:
         return []
-    columns = select(Customer.id, Customer.name, Customer.segment, Customer.language)
+    columns = select(Customer.id, Customer.name, Customer.segment, Customer.language).where(
+        Customer.merged_into.is_(None)
+    )
     begins = (
         columns.where(Customer.name_folded >= wanted, Customer.name_folded < wanted + "\U0010ffff")
         .order_by(Customer.name_folded, Customer.id)
@@ -344,13 +356,25 @@ def _statements(rest: str) -> dict[bool, str]:
     }
 
 
-_BY_ID = _statements("WHERE c.id = $1")
+_BY_ID = _statements("WHERE c.id = $1 AND c.merged_into IS NULL")
 _BY_CARD = _statements("WHERE c.id = (SELECT customer_id FROM cards WHERE number = $1)")
+# A merged customer keeps the ways that the other has as well.
 _BY_PHONE = _statements(
     "WHERE c.id IN (SELECT customer_id FROM contact_points WHERE kind = 'phone' AND value = $1)"
+    " AND c.merged_into IS NULL"
     " ORDER BY (SELECT max(i.opened_at) FROM interactions i WHERE i.customer_id = c.id)"
     " DESC NULLS LAST, c.id LIMIT {most_matches}"
 )
+
+_SAME_PERSON = """
+WITH RECURSIVE up(id, merged_into) AS (
+  SELECT id, merged_into FROM customers WHERE id = $1
+  UNION SELECT c.id, c.merged_into FROM customers c JOIN up ON c.id = up.merged_into),
+same(id, depth) AS (
+  SELECT id, 0 FROM up WHERE merged_into IS NULL
+  UNION SELECT c.id, same.depth + 1 FROM customers c JOIN same ON c.merged_into = same.id)
+SELECT id FROM same ORDER BY depth, id
+"""
 
 
 def _card(row: Sequence[Any]) -> CustomerCard:

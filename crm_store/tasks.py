@@ -80,7 +80,7 @@ async def create(transaction: Transaction, new: NewTask, *, actor: str) -> int:
         raise LookupError(f"there is no customer {new.customer_id}")
     await _check_place(transaction, new.assigned_to, new.queue)
     now = datetime.now(UTC)
-    task_id = await session.scalar(
+    task_id: int | None = await session.scalar(
         insert(Task)
         .values(
             kind=new.kind,

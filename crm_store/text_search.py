@@ -173,8 +173,8 @@ async def search(
     """Rows with all of the words (or any, if so asked), newest first; the last word may be the
     beginning of one, and words in quotes stand together.
 
-    `customer_ids`, if any, are whose rows alone count. `since` and `until` bound the moment, `before` is the last page's last `entry`. A question
-    without a letter or digit finds nothing.
+    `customer_ids`, if any, are whose rows alone count. `since` and `until` bound the moment,
+    `before` is the last page's last `entry`. A question without a letter or digit finds nothing.
     """
     clauses = parse(question)
     if not clauses:

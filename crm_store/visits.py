@@ -117,7 +117,7 @@ async def _write(transaction: Transaction, customer_id: int, actor: str, **value
     session = transaction.session
     if await session.scalar(select(Customer.id).where(Customer.id == customer_id)) is None:
         raise LookupError(f"there is no customer {customer_id}")
-    visit_id = await session.scalar(
+    visit_id: int | None = await session.scalar(
         insert(Visit)
         .values(customer_id=customer_id, created_at=datetime.now(UTC), **values)
         .returning(Visit.id)
@@ -130,7 +130,7 @@ async def _write(transaction: Transaction, customer_id: int, actor: str, **value
 async def _change_planned(
     transaction: Transaction, visit_id: int, actor: str, **values: object
 ) -> int:
-    customer_id = await transaction.session.scalar(
+    customer_id: int | None = await transaction.session.scalar(
         update(Visit)
         .where(Visit.id == visit_id, Visit.state == VisitState.PLANNED)
         .values(**values)
