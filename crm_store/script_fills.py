@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from crm_store import audit, customers
+from crm_store import audit, customers, text_search
 from crm_store.database import Transaction
 from crm_store.models import ContactKind, Customer, Interaction
 
@@ -22,6 +22,7 @@ async def write(
     interaction_id: int,
     answers: Mapping[str, str],
     *,
+    customer_id: int | None,
     languages: frozenset[str],
     region: str,
     actor: str,
@@ -29,37 +30,21 @@ async def write(
     """Write each answer to its place; the places that could not take theirs, for nothing is lost:
     the answer stays in the script's run.
 
-    A customer's place takes nothing while nobody is known to be calling. `languages` are those a
-    customer may have, `region` is where numbers are read.
+    A customer's place takes nothing while nobody is known to be calling (`customer_id` None).
+    `languages` are those a customer may have, `region` is where numbers are read.
     """
     if not answers:
         return []
-    session = transaction.session
-    row = await session.scalar(
-        select(Interaction).where(Interaction.id == interaction_id).with_for_update()
-    )
-    if row is None:
-        return list(answers)
     summary = answers.get("interaction.summary")
-    if summary is not None and summary != row.summary:
-        await session.execute(
-            update(Interaction).where(Interaction.id == row.id).values(summary=summary)
-        )
-        await audit.record(
-            transaction,
-            actor=actor,
-            action="changed",
-            subject_kind="interaction",
-            subject_id=row.id,
-            fields=["summary"],
-        )
+    if summary is not None:
+        await _write_summary(transaction, interaction_id, summary, actor)
     refused = []
     for place, answer in answers.items():
         if place.startswith("customer."):
             try:
                 await _write_customer(
                     transaction,
-                    row.customer_id,
+                    customer_id,
                     place,
                     answer,
                     languages=languages,
@@ -69,6 +54,28 @@ async def write(
             except (ValueError, LookupError):
                 refused.append(place)
     return refused
+
+
+async def _write_summary(
+    transaction: Transaction, interaction_id: int, summary: str, actor: str
+) -> None:
+    changed = await transaction.session.scalar(
+        update(Interaction)
+        .where(Interaction.id == interaction_id, Interaction.summary != summary)
+        .values(summary=summary)
+        .returning(Interaction.id)
+    )
+    if changed is None:
+        return
+    await text_search.index_interaction(transaction, interaction_id)
+    await audit.record(
+        transaction,
+        actor=actor,
+        action="changed",
+        subject_kind="interaction",
+        subject_id=interaction_id,
+        fields=["summary"],
+    )
 
 
 async def _write_customer(
