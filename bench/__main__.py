@@ -1,8 +1,9 @@
 """`python -m bench [PART…]`: measure, print PASS or MISS, and write docs/performance.md.
 
-Parts: model, sqlite, postgresql, sqlite-at-once, postgresql-at-once; all of them without any. What
-was measured before is kept in the folder's results.json, so one part can be measured again. The
-exit code is 1 only if something was lost or wrong: how fast a machine is, is no fault.
+Parts: model, sqlite, postgresql, sqlite-at-once, postgresql-at-once, answer, page; all of them
+without any. What was measured before is kept in the folder's results.json, so one part can be
+measured again. The exit code is 1 only if something was lost or wrong: how fast a machine is, is no
+fault.
 """
 
 from __future__ import annotations
@@ -11,18 +12,19 @@ import argparse
 import asyncio
 import json
 import logging
+import shutil
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from bench import parse_bench, pops, report, stores
+from bench import answer, page, parse_bench, pops, report, stores
 from bench.pops import Load
 
 RECORDED = Path("tests/recorded")
 CALL = RECORDED / "queue_one_member.own.ami"
-PARTS = ("model", *report.RUNS)
+PARTS = ("model", *report.RUNS, "answer", "page")
 OPENED: dict[str, Callable[[Path, int, bool], AbstractContextManager[str]]] = {
     "sqlite": stores.sqlite_url,
     "postgresql": stores.postgresql_url,
@@ -46,6 +48,13 @@ def measure_pops(part: str, load: Load) -> dict[str, Any]:
         return pops.as_row(pops.run(load.manner(at_once=manner == "at-once"), url))
 
 
+def emptied(folder: Path) -> Path:
+    """The folder, made anew."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
@@ -56,6 +65,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--talk-seconds", type=float, default=4.0)
     parser.add_argument("--messages", type=int, default=40_000)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--calls", type=int, default=20, help="for each way of `answer`")
+    parser.add_argument("--loads", type=int, default=20, help="of `page`")
+    parser.add_argument("--news-seconds", type=int, default=page.HOUR, help="of `page`")
     parser.add_argument(
         "--real-time",
         action="store_true",
@@ -85,6 +97,12 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{part} …", file=sys.stderr, flush=True)
         if part == "model":
             results[part] = measure_model(given.messages, given.rounds)
+        elif part == "answer":
+            folder = emptied(given.folder.absolute() / part)
+            results[part] = asyncio.run(answer.measure(folder, given.calls))
+        elif part == "page":
+            folder = emptied(given.folder.absolute() / part)
+            results[part] = asyncio.run(page.measure(folder, given.loads, given.news_seconds))
         else:
             results[part] = measure_pops(part, load)
             faults += results[part]["faults"]

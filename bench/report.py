@@ -13,6 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from bench import desk_report
+
 PAGE = Path("docs/performance.md")
 PACKAGES = ("aiohttp", "uvloop", "orjson", "websockets", "panoramisk", "pyst2", "SQLAlchemy",
             "aiosqlite", "asyncpg")  # fmt: skip
@@ -59,6 +61,7 @@ def verdicts(results: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
                     f"at least {TIMES_PANORAMISK:g}"
                 ),
             )
+    yield from desk_report.verdicts(results)
 
 
 def write(results: Mapping[str, Any], page: Path = PAGE) -> None:
@@ -78,6 +81,7 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
         yield from _pops(runs)
     if "model" in results:
         yield from _model(results["model"])
+    yield from desk_report.lines(results)
     yield "## Verdict"
     yield ""
     for met, text in verdicts(results):
