@@ -58,7 +58,7 @@ def verdicts(results: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
         yield (
             news["longest_task"] <= LONG_TASK_MS,
             (
-                f"{news['frames']:,} frames: {news['long_tasks']} tasks over {LONG_TASK_MS:.0f} ms, "
+                f"{news['frames']:,} frames: {news['long_tasks']} tasks over {LONG_TASK_MS:g} ms, "
                 f"the longest {news['longest_task']:.0f}"
             ),
         )

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 
 class ClosableWay:
-    """`await way.open_to(url)` answers the address to use; `close()` and `open()` as often as wanted.
+    """`await way.open_to(url)` answers the address to use; then `close()` and `open()` it.
 
     `opened_at` is the monotonic time from which connections were possible again.
     """
