@@ -14,7 +14,7 @@ from aiohttp import web
 from prometheus_client import generate_latest
 from sqlalchemy import select
 
-from agent_desk import api, pages, setup_pages, sign_in
+from agent_desk import api, pages, phone_claims, phone_proxy, setup_pages, sign_in
 from agent_desk.agent_screens import topic_of
 from agent_desk.desk_metrics import DeskMetrics
 from agent_desk.gate import Access, Route, gate
@@ -116,6 +116,8 @@ ROUTES = (
     Route("GET", "/api/call/note", api.show_note, Access.AGENTS),
     Route("POST", "/api/call/note", api.save_note, Access.AGENTS),
     Route("POST", "/api/call/wrap-up", api.wrap_up, Access.AGENTS),
+    *phone_claims.ROUTES,
+    *phone_proxy.ROUTES,
     Route("GET", "/health", show_health, Access.EVERYBODY),
     Route("GET", "/metrics", show_metrics, Access.SUPERVISORS_OR_LOOPBACK),
 )
@@ -137,11 +139,14 @@ def create_app(parts: DeskParts) -> web.Application:
     parts.registry.register(DeskMetrics(hub, live))
     for route in ROUTES:
         app.router.add_route(route.method, route.path, route.handler)
-        if route.method == "GET" and route.path != "/push":
+        if route.method == "GET" and route.path not in ("/push", "/phone"):
             app.router.add_route("HEAD", route.path, route.handler)
     app.router.add_get("/static/{name:.+}", serve_file)
     app.cleanup_ctx.append(_keep_running)
+    app[phone_claims.CLAIMS] = phone_claims.PhoneClaims(parts.phones)
+    app.cleanup_ctx.append(phone_proxy.keep_http)
     app.on_shutdown.append(_close_push)
+    app.on_shutdown.append(phone_claims.close_claims)
     return app
 
 
@@ -184,7 +189,8 @@ async def close_ended_sessions(app: web.Application) -> None:
     kept out."""
     hub = app[HUB]
     # Taken before the question: who connects meanwhile has a session that the answer may lack.
-    open_now = {desk.session.session_id for desk in hub.desks}
+    claims = app[phone_claims.CLAIMS]
+    open_now = {desk.session.session_id for desk in hub.desks} | claims.sessions
     if not open_now:
         return
     query = select(DeskSession.id).join(Agent, Agent.id == DeskSession.agent_id).where(Agent.active)
@@ -192,6 +198,7 @@ async def close_ended_sessions(app: web.Application) -> None:
         alive = set(await session.scalars(query))
     for session_id in open_now - alive:
         hub.end_session(session_id)
+        await claims.end_session(session_id)
 
 
 async def _keep_fresh(app: web.Application) -> None:

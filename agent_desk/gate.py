@@ -195,7 +195,7 @@ def _comes_from_this_machine(request: web.Request) -> bool:
 
 
 def _speaks_json(request: web.Request) -> bool:
-    return request.path.startswith("/api/") or request.path in ("/push", "/metrics")
+    return request.path.startswith("/api/") or request.path in ("/push", "/phone", "/metrics")
 
 
 def tell_error(request: web.Request, status: int, said: str | None) -> web.Response:

@@ -17,6 +17,7 @@ from aiohttp import web
 from agent_desk.guess_limiter import GuessLimiter
 from agent_desk.parts import AgentActionRefused
 from agent_desk.passwords import PasswordCheck, TooBusy
+from agent_desk.phone_claims import CLAIMS
 from agent_desk.push import PushHub
 from agent_desk.rendering import page
 from agent_desk.visitor import (
@@ -108,6 +109,7 @@ async def sign_out(request: web.Request) -> web.StreamResponse:
     async with parts.database.transaction() as transaction:
         await agents.close_session(transaction, request.cookies[SESSION_COOKIE])
     request.app[HUB].end_session(session.session_id)
+    await request.app[CLAIMS].end_session(session.session_id)
     try:
         await parts.agents.sign_out(session.agent.login)
     except AgentActionRefused as refusal:

@@ -6,6 +6,7 @@ Refuses to decide whether it may.
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlsplit
 
 import jinja2
@@ -57,6 +58,17 @@ def address_of(request: web.Request) -> str:
         if forwarded:
             return forwarded.rpartition(",")[2].strip()[:100]
     return request.remote or ""
+
+
+async def wish_of(request: web.Request) -> dict[str, Any]:
+    """The request's JSON object. Raises HTTPBadRequest for anything else."""
+    try:
+        wish = orjson.loads(await request.read() or b"{}")
+    except ValueError:
+        wish = None
+    if not isinstance(wish, dict):
+        raise web.HTTPBadRequest(text="Send a JSON object.")
+    return wish
 
 
 def json_answer(content: object, status: int = 200) -> web.Response:

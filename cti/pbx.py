@@ -35,6 +35,8 @@ from cti.asterisk_program import (
 from cti.hold_music import write_hold_music
 from cti.pbx_configuration import (
     AMI_USER,
+    ARI_USER,
+    HTTP_ADDRESS,
     BadConfiguration,
     MailboxConfig,
     MenuConfig,
@@ -43,6 +45,7 @@ from cti.pbx_configuration import (
     Place,
     QueueConfig,
     Secrets,
+    media_address,
     render,
 )
 
@@ -151,6 +154,14 @@ class EmbeddedPbx:
         return self._secrets.ami
 
     @property
+    def ari_user(self) -> str:
+        return ARI_USER
+
+    @property
+    def ari_secret(self) -> str:
+        return self._secrets.ari
+
+    @property
     def sip_address(self) -> str:
         return self.settings.bind_address
 
@@ -160,8 +171,17 @@ class EmbeddedPbx:
 
     @property
     def http_port(self) -> int:
-        """HTTP and, at /ws, SIP over WebSocket."""
+        """HTTP: ARI at /ari, SIP over WebSocket at /ws."""
         return self._place.http_port
+
+    @property
+    def http_url(self) -> str:
+        return f"http://{HTTP_ADDRESS}:{self._place.http_port}"
+
+    @property
+    def media_address(self) -> str:
+        """The address that sound is sent from and to; "" if Asterisk chooses."""
+        return media_address(self.settings.bind_address)
 
     @property
     def trunk_address(self) -> str:
@@ -192,6 +212,10 @@ class EmbeddedPbx:
         if extension not in {phone.extension for phone in self.configuration.phones}:
             raise KeyError(extension)
         return extension, self._secrets.phone(extension)
+
+    def desk_phone_secret(self, extension: str) -> str:
+        """The secret of a desk phone's account, whether it stands in pjsip.conf or is given."""
+        return self._secrets.phone(extension)
 
     async def start(self) -> None:
         """Find Asterisk, render, start, and return when it is fully booted. Raises PbxFailed."""
@@ -295,18 +319,18 @@ class EmbeddedPbx:
             bind_address=address,
             sip_port=settings.sip_port or free_port(address, socket.SOCK_DGRAM),
             ami_port=settings.ami_port or free_port(address),
-            http_port=settings.http_port or free_port(address),
+            http_port=settings.http_port or free_port(HTTP_ADDRESS),
             rtp_first=first,
             rtp_last=min(first + settings.rtp_ports - 1, 65_535),
         )
-        for what, port, kind in (
-            ("SIP", self._place.sip_port, socket.SOCK_DGRAM),
-            ("AMI", self._place.ami_port, socket.SOCK_STREAM),
-            ("HTTP", self._place.http_port, socket.SOCK_STREAM),
+        for what, host, port, kind in (
+            ("SIP", address, self._place.sip_port, socket.SOCK_DGRAM),
+            ("AMI", address, self._place.ami_port, socket.SOCK_STREAM),
+            ("HTTP", HTTP_ADDRESS, self._place.http_port, socket.SOCK_STREAM),
         ):
-            if not is_free(address, port, kind):
+            if not is_free(host, port, kind):
                 raise PbxFailed(
-                    f"{what} port {port} on {address} is taken: set another, or 0 for a free one"
+                    f"{what} port {port} on {host} is taken: set another, or 0 for a free one"
                 )
 
     def _render(self) -> None:

@@ -20,6 +20,10 @@ from pathlib import Path
 import jinja2
 
 AMI_USER = "deskbell"
+ARI_USER = "deskbell"
+
+HTTP_ADDRESS = "127.0.0.1"
+"""Where our own Asterisk's HTTP server listens: browsers come to it through the desk."""
 
 # What the call model reads; everything else (VarSet, RTCP and Newexten are over half of the
 # stream) stays inside Asterisk. manager.conf.j2 adds VarSet of QUEUESTATUS and Newexten of
@@ -64,6 +68,7 @@ WANTED_EVENTS = (
 # Asterisk complains at every start of each of these that is missing; empty means its defaults.
 EMPTY_FILES = (
     *("acl", "ccss", "cel", "pjproject", "pjsip_notify", "queuerules", "stasis", "udptl"),
+    "websocket_client",
 )
 
 
@@ -122,10 +127,15 @@ class QueueConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhoneConfig:
-    """An agent's phone: the SIP endpoint PJSIP/<extension>, dialled by that extension."""
+    """An agent's phone: the SIP endpoint PJSIP/<extension>, dialled by that extension.
+
+    Without `account_in_file` the number leads to an endpoint that is given to Asterisk while it
+    runs (cti.browser_phones).
+    """
 
     extension: str
     agent_name: str
+    account_in_file: bool = True
 
     def __post_init__(self) -> None:
         _checked(r"[0-9]{2,20}", self.extension, "extension")
@@ -273,6 +283,10 @@ class Secrets:
     def ami(self) -> str:
         return self._secret("ami", 32)
 
+    @property
+    def ari(self) -> str:
+        return self._secret("ari", 32)
+
     def phone(self, extension: str) -> str:
         return self._secret(f"phone {extension}")
 
@@ -293,6 +307,17 @@ def write_private(file: Path, text: str) -> None:
 def understands_event_filters(version: tuple[int, ...]) -> bool:
     """Whether `eventfilter(name(...),...)` is known (20.12, 21.7, 22.2 and all after)."""
     first = {20: (20, 12), 21: (21, 7), 22: (22, 2)}
+    return version >= first.get(version[0], (23,))
+
+
+def media_address(bind_address: str) -> str:
+    """Where sound comes and goes if Asterisk is bound to this address; "" if it chooses itself."""
+    return "" if ipaddress.ip_address(bind_address).is_unspecified else bind_address
+
+
+def ari_needs_websocket_client(version: tuple[int, ...]) -> bool:
+    """Whether res_ari does not load without res_websocket_client (20.15, 21.10, 22.5 and later)."""
+    first = {18: (19,), 19: (20,), 20: (20, 15), 21: (21, 10), 22: (22, 5)}
     return version >= first.get(version[0], (23,))
 
 
@@ -338,8 +363,11 @@ def render(
         "conference_pattern": configuration.conference_pattern,
         "secrets": secrets,
         "ami_user": AMI_USER,
+        "ari_user": ARI_USER,
+        "http_address": HTTP_ADDRESS,
         "ami_permit": "127.0.0.0/255.0.0.0",
         "wanted_events": WANTED_EVENTS,
+        "ari_needs_websocket_client": ari_needs_websocket_client(version),
         "new_event_filters": understands_event_filters(version),
         "transport_name": "transport-udp",
         "media_address": "",
@@ -347,11 +375,12 @@ def render(
     names = ["extensions", "queues", "pjsip", "manager", "voicemail"]
     if place is not None:
         names += ["features", "res_parking", "confbridge", "musiconhold"]
-        names += [f"embedded/{name}" for name in ("asterisk", "cdr", "http", "indications")]
-        names += [f"embedded/{name}" for name in ("logger", "modules", "rtp")]
+        names += [f"embedded/{name}" for name in ("ari", "asterisk", "cdr", "http")]
+        names += [f"embedded/{name}" for name in ("indications", "logger", "modules", "rtp")]
+        names += ["embedded/sorcery"]
         values |= {slot: getattr(place, slot) for slot in place.__slots__}
-        wildcard = ipaddress.ip_address(place.bind_address).is_unspecified
-        values["media_address"] = "" if wildcard else place.bind_address
+        values["media_address"] = media_address(place.bind_address)
+        wildcard = not values["media_address"]
         if not ipaddress.ip_address(place.bind_address).is_loopback and not wildcard:
             values["ami_permit"] = f"{place.bind_address}/255.255.255.255"
     written = []

@@ -185,6 +185,30 @@ class PbxSettings(Section):
     ami_secret: Annotated[SecretStr, Field(description="External: the AMI user's secret.")] = (
         SecretStr("")
     )
+    ari_url: Annotated[
+        str,
+        Field(
+            description="External: its HTTP server, such as http://127.0.0.1:8088, for phones in "
+            "browsers. Empty: desk phones only."
+        ),
+    ] = ""
+    ari_user: Annotated[str, Field(description="External: the user of its REST interface.")] = ""
+    ari_secret: Annotated[SecretStr, Field(description="External: the ARI user's password.")] = (
+        SecretStr("")
+    )
+    media_address: Annotated[
+        Address | Literal[""],
+        Field(
+            description="External: the PBX's address for browsers' sound. Empty: it chooses itself."
+        ),
+    ] = ""
+
+    @field_validator("ari_url")
+    @classmethod
+    def _is_an_http_server(cls, url: str) -> str:
+        if url and (urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname):
+            raise ValueError(f"{url!r} is not an address such as http://127.0.0.1:8088")
+        return url
 
     @field_validator("rtp_ports")
     @classmethod

@@ -1,0 +1,130 @@
+"""Phones in browsers, put together: the PBX that has them, their accounts, and their legs.
+
+Owns the choice of the PBX (the first that ARI is known for), what its phones are while no page
+holds them, and that they are told again after a restart. What a phone is, is cti.browser_phones'.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from agent_desk.parts import AgentActionRefused, PhoneControl
+from crm_store.agents import AgentRecord
+from crm_store.bus import Bus
+from crm_store.signals import PbxLinkChanged, Signal
+from cti.ami import AmiError
+from cti.ari import Ari, AriAddress, AriFailed, HeldByFile
+from cti.browser_phones import SIP_DOMAIN, BrowserPhones, DeskAccount, PhoneMedia
+from cti.pbx import EmbeddedPbx
+from cti.pbx_configuration import PhoneConfig
+from cti.phone_legs import PhoneLeg, legs_of
+from cti.switchboard import Switchboard
+
+log = logging.getLogger(__name__)
+
+
+class Phones:
+    """The browsers' phones of one PBX; made within the event loop, `close` at the end."""
+
+    def __init__(
+        self,
+        switchboard: Switchboard,
+        address: AriAddress,
+        bus: Bus,
+        embedded: EmbeddedPbx | None,
+        media_address: str = "",
+    ) -> None:
+        self._switchboard = switchboard
+        self._embedded = embedded
+        self._ari = Ari(address)
+        self._phones = BrowserPhones(self._ari, PhoneMedia(address=media_address))
+        self._restoring: asyncio.Task[None] | None = None
+        bus.listen(self._on_signal, PbxLinkChanged)
+
+    def control(self, chosen: Any) -> PhoneControl:
+        """What the desk may do; `chosen` is called when an agent chose another kind of phone."""
+        return PhoneControl(
+            claim=self._claim,
+            release=self._release,
+            legs=self._legs,
+            chosen=chosen,
+            web_socket=lambda: self._phones.web_socket,
+        )
+
+    def know(self, agents: Sequence[AgentRecord]) -> None:
+        """These agents have phones; our own Asterisk's desk phones keep a standing account."""
+        with_phone = [agent for agent in agents if agent.extension]
+        resting = {}
+        if self._embedded is not None:
+            for agent in with_phone:
+                phone = PhoneConfig(extension=agent.extension or "", agent_name=agent.display_name)
+                resting[phone.extension] = DeskAccount(
+                    extension=phone.extension,
+                    caller_name=phone.caller_name,
+                    secret=self._embedded.desk_phone_secret(phone.extension),
+                )
+        self._phones.know([agent.extension or "" for agent in with_phone], resting)
+
+    async def restore(self) -> None:
+        """Make Asterisk have the phones that it shall have; later, if it is away."""
+        try:
+            await self._phones.restore()
+        except AriFailed as error:
+            log.warning("the phones are not told to PBX %s: %s", self._switchboard.name, error)
+
+    async def close(self) -> None:
+        if self._restoring is not None:
+            self._restoring.cancel()
+            await asyncio.gather(self._restoring, return_exceptions=True)
+        await self._ari.close()
+
+    def _on_signal(self, signal: Signal) -> None:
+        ours = isinstance(signal, PbxLinkChanged) and signal.pbx == self._switchboard.name
+        if ours and signal.up:
+            self._restoring = asyncio.ensure_future(self.restore())
+
+    async def _claim(self, extension: str, name: str) -> dict[str, Any]:
+        phone = PhoneConfig(extension=extension, agent_name=name)
+        try:
+            claim = await self._phones.claim(extension, phone.caller_name)
+        except HeldByFile:
+            raise AgentActionRefused(
+                "The telephone system has a desk phone under your extension. Ask whoever runs it "
+                "to take that out of its files, or choose the desk phone."
+            ) from None
+        except AriFailed as error:
+            log.warning("the phone of %s cannot be claimed: %s", extension, error)
+            raise AgentActionRefused(
+                "The telephone system is away. Your phone comes back with it."
+            ) from None
+        return {
+            "pbx": self._switchboard.name,
+            "account": extension,
+            "secret": claim.secret,
+            "domain": SIP_DOMAIN,
+            "display_name": name,
+            "calls": [
+                asdict(leg) for leg in await self._legs_now(extension) if leg.state != "ringing"
+            ],
+        }
+
+    async def _release(self, extension: str) -> None:
+        try:
+            await self._phones.release(extension)
+        except AriFailed as error:
+            raise AgentActionRefused(str(error)) from None
+
+    async def _legs(self, extension: str) -> list[dict[str, Any]]:
+        return [asdict(leg) for leg in await self._legs_now(extension)]
+
+    async def _legs_now(self, extension: str) -> list[PhoneLeg]:
+        try:
+            return await legs_of(self._switchboard, f"PJSIP/{extension}")
+        except AmiError as error:
+            raise AgentActionRefused(
+                f"The telephone system does not answer ({error}). Try again in a moment."
+            ) from None
