@@ -96,7 +96,12 @@ def desk_texts(_: Language) -> dict[str, Any]:
         "unfinished": _("Not yet wrapped up"),
         "no_calls": _("No calls at this moment."),
         "no_phone": _("The phone of this page is not ready."),
+        "back": _("Back"),
+        "choose_disposition": _("Choose how the call was settled."),
+        "follow_up": {"task": _("Follow up"), "callback": _("Call back")},
         "command": {
+            "disposition_up": _("Back to the choices above"),
+            "more_time": _("More time for the wrap-up"),
             "state": _("Change my state"),
             "note": _("Write the note"),
             "disposition": _("Choose how the call was settled"),

@@ -1,6 +1,6 @@
 // The queues and the agents around one: lists that keep their places while their numbers change.
 
-import { el, name, texts } from "./elements.js";
+import { el, name, put, texts } from "./elements.js";
 import { count, number } from "./moments.js";
 
 /** Keep one row per document in `list`, in the order of `keys`, each filled by fill(row, doc). */
@@ -25,10 +25,6 @@ function keep(list, keys, documents, make, fill) {
 
 function part(row, which) {
   return row.querySelector(`[data-part=${which}]`);
-}
-
-function put(element, text) {
-  if (element.textContent !== text) element.textContent = text;
 }
 
 export function showQueues(list, documents, own = null) {
@@ -70,7 +66,6 @@ export function showQueues(list, documents, own = null) {
     },
   );
 }
-
 
 export function showAgents(list, documents, me = null) {
   const shown = [...documents.values()].filter((agent) => agent.agent !== me);

@@ -2,10 +2,10 @@
 
 import { showAgents, showQueues } from "./around.js";
 import { mount as mountCallBar } from "./call_bar.js";
+import { mount as mountColumns } from "./columns.js";
 import { mount as mountCustomer } from "./customer_view.js";
 import { atNextPicture, texts } from "./elements.js";
 import { Note } from "./note.js";
-import { mount as mountTabs } from "./side_tabs.js";
 import { mount as mountStateMenu } from "./state_menu.js";
 import { Workplace } from "./workplace.js";
 import { mount as mountWrapUp } from "./wrap_up.js";
@@ -29,14 +29,17 @@ workplace.command({
   id: "note",
   title: texts.command.note,
   keys: "n",
-  run: () => find("note").focus(),
+  run: () => {
+    workplace.reveal(find("note"));
+    find("note").focus();
+  },
 });
 
+mountColumns(document.getElementById("main"), workplace);
 mountStateMenu(find("state-menu"), workplace);
 mountCallBar(find("call"), workplace);
 mountCustomer(find("customer"), workplace);
-mountWrapUp(find("wrap-up"), workplace);
-for (const list of document.querySelectorAll("[role=tablist]")) mountTabs(list);
+mountWrapUp(find("work"), workplace);
 
 const drawQueues = atNextPicture(() =>
   showQueues(find("queues"), workplace.documents("queues"), workplace.state?.queues ?? []),

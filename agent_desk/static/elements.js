@@ -22,9 +22,12 @@ export function name(text) {
   return el("bdi", {}, text);
 }
 
+/** Pictures that point along the line of reading, and so are mirrored with it. */
+const ALONG = new Set(["back", "onward", "leave"]);
+
 export function icon(id, label = "") {
   const picture = document.createElementNS(SVG, "svg");
-  picture.setAttribute("class", "icon");
+  picture.setAttribute("class", ALONG.has(id) ? "icon along" : "icon");
   if (label) {
     picture.setAttribute("role", "img");
     picture.setAttribute("aria-label", label);

@@ -1,6 +1,6 @@
 // Moments and durations as the reader's language writes them, and timers that count by themselves.
 
-import { texts } from "./elements.js";
+import { put, texts } from "./elements.js";
 
 const language = document.documentElement.lang;
 const digits = new Intl.NumberFormat(language, { minimumIntegerDigits: 2, useGrouping: false });
@@ -56,8 +56,11 @@ export function count(element, since) {
 // A computer's clock may be wrong by minutes; the server said its own when it made the page.
 const ahead = texts.now ? performance.timeOrigin / 1000 - texts.now : 0;
 
+/** Seconds since 1970 by the server's clock. */
+export const serverNow = () => Date.now() / 1000 - ahead;
+
 function tick(element) {
-  element.textContent = duration(Date.now() / 1000 - ahead - Number(element.dataset.since));
+  put(element, duration(serverNow() - Number(element.dataset.since)));
 }
 
 setInterval(() => {

@@ -1,70 +1,86 @@
-// The end of a call: how it was settled, and done. The note itself is note.js.
+// The end of a call: how it was settled, what follows, and how much time is left for that. The note
+// itself is note.js.
 
-import { el, texts } from "./elements.js";
+import { DispositionTree } from "./disposition_tree.js";
+import { texts } from "./elements.js";
+import { FollowUp } from "./follow_up.js";
 import { get, post, Refused } from "./requests.js";
+import { mount as mountTimeLeft } from "./time_left.js";
 
-export function mount(form, workplace) {
-  const part = (which) => form.querySelector(`[data-${which}]`);
-  const choices = part("dispositions");
+export function mount(panel, workplace) {
+  const part = (which) => panel.querySelector(`[data-${which}]`);
+  const form = part("wrap-up");
   const finish = part("finish");
   const problem = part("wrap-up-error");
+  const followUp = new FollowUp(part("follow-up"));
   let offeredFor = null;
+  let proposed = null;
+
+  const tree = new DispositionTree(part("dispositions"), part("trail"), (chosen) => {
+    if (chosen) problem.hidden = true;
+    if (chosen?.follow_up) followUp.propose(chosen.follow_up);
+  });
+  mountTimeLeft(part("time-left"), workplace);
 
   workplace.listen(({ call }) => {
     finish.disabled = call?.state !== "ended";
-    const queue = call && call.state !== "offered" ? call.queue : null;
-    if (queue === null) {
-      if (offeredFor !== null) {
-        choices.replaceChildren(el("p", { class: "muted" }, texts.choices_come));
-      }
-      offeredFor = null;
-    } else if (offeredFor !== call.key) {
-      offeredFor = call.key;
-      offer(queue);
-    }
+    const key = call && call.state !== "offered" ? call.key : null;
+    if (key === offeredFor) return;
+    offeredFor = key;
+    proposed = null;
+    problem.hidden = true;
+    followUp.clear();
+    tree.offer([]);
+    if (key !== null) offer(key, call.queue);
   });
 
-  async function offer(queue) {
-    const asked = offeredFor;
+  /** A script's word on how the call was settled; the agent may choose otherwise. */
+  workplace.proposeDisposition = (code) => {
+    proposed = code;
+    if (tree.chosen === null) tree.pick(code);
+  };
+
+  async function offer(key, queue) {
     let found = [];
     try {
       found = (await get("/api/dispositions", { queue })).dispositions;
     } catch {
-      if (offeredFor === asked) offeredFor = null;
+      if (offeredFor === key) offeredFor = null;
       return;
     }
-    if (offeredFor !== asked) return;
-    choices.replaceChildren(
-      ...found.map((one, place) =>
-        el(
-          "label",
-          { class: "disposition" },
-          el("input", { type: "radio", name: "disposition", value: one.code, required: true }),
-          el("span", {}, one.title),
-          place < 9 ? el("kbd", { "aria-hidden": "true" }, String(place + 1)) : null,
-        ),
-      ),
-    );
+    if (offeredFor !== key) return;
+    tree.offer(found);
+    if (proposed !== null) tree.pick(proposed);
+  }
+
+  function tell(error) {
+    problem.textContent = error instanceof Refused ? error.message : texts.try_again;
+    problem.hidden = false;
   }
 
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const { call } = workplace;
+    const { call, customer, pop } = workplace;
     if (call?.state !== "ended") return;
+    if (tree.chosen === null) {
+      tell(new Refused(400, texts.choose_disposition));
+      part("dispositions").querySelector("input, button")?.focus();
+      return;
+    }
     problem.hidden = true;
     finish.disabled = true;
     try {
+      await followUp.save(call, customer, pop?.number || call.caller);
       await post("/api/call/wrap-up", {
         pbx: call.pbx,
         call: call.call,
-        disposition: new FormData(form).get("disposition"),
+        disposition: tree.chosen.code,
         note: workplace.note.text,
       });
       workplace.note.forget(call);
       workplace.choose(null);
     } catch (error) {
-      problem.textContent = error instanceof Refused ? error.message : texts.try_again;
-      problem.hidden = false;
+      tell(error);
     }
     finish.disabled = workplace.call?.state !== "ended";
   });
@@ -80,13 +96,31 @@ export function mount(form, workplace) {
     id: "disposition",
     title: texts.command.disposition,
     keys: Array.from({ length: 9 }, (_, place) => String(place + 1)),
-    when: () => choices.querySelector("input") !== null,
+    when: () => tree.isThere,
     run: (key) => {
-      const box = choices.querySelectorAll("input")[Number(key) - 1];
-      if (box) {
-        box.checked = true;
-        box.focus();
-      }
+      workplace.reveal(panel);
+      const digit = Number(key);
+      if (digit) tree.press(digit);
+      else part("dispositions").querySelector("input, button").focus();
     },
   });
+  workplace.command({
+    id: "disposition-up",
+    title: texts.command.disposition_up,
+    keys: "Backspace",
+    when: () => tree.isDeep,
+    run: () => tree.up(),
+  });
+  for (const kind of ["task", "callback"]) {
+    workplace.command({
+      id: `follow-up-${kind}`,
+      title: texts.follow_up[kind],
+      when: () => offeredFor !== null,
+      run: () => {
+        workplace.reveal(panel);
+        followUp.propose(kind);
+        part("follow-up").querySelector("[name=follow-up-title]").focus();
+      },
+    });
+  }
 }

@@ -13,6 +13,7 @@ from agent_desk.visitor import LANGUAGE_COOKIE, SESSION_COOKIE, THEME_COOKIE
 from tests.agent_desk.conftest import RunningDesk, open_session
 
 WIDE = {"width": 1440, "height": 900}
+MEDIUM = {"width": 1024, "height": 768}
 NARROW = {"width": 375, "height": 812}
 
 FLAGS = [
@@ -95,4 +96,4 @@ async def chrome(desk: RunningDesk) -> AsyncIterator[Chromium]:
     assert opened.problems == []
 
 
-__all__ = ["NARROW", "WIDE", "Chromium", "chrome"]
+__all__ = ["MEDIUM", "NARROW", "WIDE", "Chromium", "chrome"]

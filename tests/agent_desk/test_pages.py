@@ -18,7 +18,7 @@ from playwright.async_api import Page, expect
 
 from agent_desk.languages import DOMAIN, LOCALE_FOLDER, NAMES
 from agent_desk.rendering import HERE
-from tests.agent_desk.browser_fixtures import NARROW, WIDE, Chromium, chrome
+from tests.agent_desk.browser_fixtures import MEDIUM, NARROW, WIDE, Chromium, chrome
 from tests.agent_desk.conftest import RunningDesk
 from tests.agent_desk.signal_stories import pop
 from tests.agent_desk.test_browser import answer, card_of, end, ring
@@ -27,7 +27,7 @@ __all__ = ["chrome"]
 
 pytestmark = pytest.mark.browser
 
-SIZES = {"wide": WIDE, "narrow": NARROW}
+SIZES = {"wide": WIDE, "medium": MEDIUM, "narrow": NARROW}
 
 
 async def find_faults(page: Page, name: str) -> None:
@@ -65,9 +65,18 @@ async def test_every_page_is_sound(
         for size, dimensions in SIZES.items():
             await page.set_viewport_size(dimensions)  # type: ignore[arg-type]
             await look(page, f"{name}-{language}-{theme}-{size}")
-            # Each language and page is checked at one size in light and at the other in dark.
-            if (size == "wide") == (theme == "light"):
+            # Each language and page is checked at one size in light and at another in dark.
+            if size == ("wide" if theme == "light" else "narrow"):
                 await find_faults(page, name)
+        # Where there is one column only, the others are a tap away.
+        switches = page.locator("[data-column-switch] button")
+        for switch in (await switches.all())[1:]:
+            await switch.click()
+            column = await switch.get_attribute("data-column")
+            await look(page, f"{name}-{language}-{theme}-narrow-{column}")
+        if await switches.count():
+            await switches.first.click()
+        await page.set_viewport_size(WIDE)  # type: ignore[arg-type]
 
     await stranger.goto("/sign-in")
     await both_sizes(stranger, "sign-in")
