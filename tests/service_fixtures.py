@@ -163,6 +163,11 @@ class RunningService:
             lines += [f"ami_port = {self.ami_port or self.external.ami_port}"]
             lines += [f'ami_user = "{self.external.ami_user}"']
             lines += [f'ami_secret = "{self.external.ami_secret}"']
+            if isinstance(self.external, EmbeddedPbx):  # what only plays a PBX has no ARI
+                lines += [f'ari_url = "http://{self.external.ami_host}:{self.external.http_port}"']
+                lines += [f'ari_user = "{self.external.ari_user}"']
+                lines += [f'ari_secret = "{self.external.ari_secret}"']
+                lines += [f'media_address = "{self.external.sip_address}"']
         (self.folder / "deskbell.toml").write_text("\n".join(lines) + "\n")
         try:
             await self.start()
