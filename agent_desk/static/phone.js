@@ -27,6 +27,8 @@ export class Phone {
   quality = null;
   /** May this ringing leg be answered by itself? Set by who knows the queues. */
   answersItself = () => false;
+  /** Who says to the agent what could not be dialled. */
+  onRefused = () => {};
   microphone = new Microphone(() => this.#tell());
   sound = new PhoneSound();
   #line = new PhoneLine({
@@ -314,8 +316,18 @@ export class Phone {
     sessionStorage[MUTED] = JSON.stringify(muted);
   }
 
-  /** Call a number, an extension or a colleague's login. Throws Refused when it is none. */
-  async dial(to, { customer_id, name = "" } = {}) {
+  /** Call a number, an extension or a colleague's login; what is wrong goes to `onRefused`. */
+  async dial(to, options = {}) {
+    try {
+      return await this.connect(to, options);
+    } catch (error) {
+      this.onRefused(error);
+      return null;
+    }
+  }
+
+  /** The same; throws Refused when it cannot be called. */
+  async connect(to, { customer_id, name = "" } = {}) {
     if (!this.registered) throw new Refused(0, "not_registered");
     const wish = customer_id === undefined ? { to } : { to, customer_id };
     const { target, shown } = await post("/api/phone/dial", wish);
@@ -340,7 +352,7 @@ export class Phone {
 
   /** Let `leg` wait, and ask somebody first. */
   async consult(leg, to, name = "") {
-    const asked = await this.dial(to, { name });
+    const asked = await this.connect(to, { name });
     asked.consults = leg;
     return asked;
   }
