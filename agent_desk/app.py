@@ -14,7 +14,20 @@ from aiohttp import web
 from prometheus_client import generate_latest
 from sqlalchemy import select
 
-from agent_desk import api, pages, phone_claims, phone_proxy, setup_pages, sign_in
+from agent_desk import (
+    api,
+    knowledge_api,
+    pages,
+    phone_claims,
+    phone_proxy,
+    scripts_api,
+    setup_articles,
+    setup_pages,
+    setup_scripts,
+    setup_texts,
+    sign_in,
+    texts_api,
+)
 from agent_desk.agent_screens import topic_of
 from agent_desk.desk_metrics import DeskMetrics
 from agent_desk.gate import Access, Route, gate
@@ -100,6 +113,12 @@ ROUTES = (
     Route("POST", "/customers/{customer_id}/edit", pages.change_customer, Access.AGENTS),
     Route("GET", "/floor", pages.show_floor, Access.SUPERVISORS),
     *setup_pages.ROUTES,
+    *setup_scripts.ROUTES,
+    *setup_texts.ROUTES,
+    *setup_articles.ROUTES,
+    *scripts_api.ROUTES,
+    *texts_api.ROUTES,
+    *knowledge_api.ROUTES,
     Route("GET", "/push", open_push, Access.AGENTS),
     Route("POST", "/api/sign-in", sign_in.sign_in_json, Access.EVERYBODY, exempt_from_csrf=True),
     Route("GET", "/api/me", api.show_me, Access.AGENTS),

@@ -68,6 +68,24 @@ SETUP_PAGES: tuple[SetupPage, ...] = (
         lambda _: _("Dispositions"),
         lambda _: _("How a call can have been settled, as a tree for the wrap-up."),
     ),
+    SetupPage(
+        "/setup/scripts",
+        "note",
+        lambda _: _("Scripts"),
+        lambda _: _("What agents say step by step, with branches, in versions."),
+    ),
+    SetupPage(
+        "/setup/texts",
+        "chat",
+        lambda _: _("Canned texts"),
+        lambda _: _("What is said and written often, in each language."),
+    ),
+    SetupPage(
+        "/setup/articles",
+        "page",
+        lambda _: _("Knowledge base"),
+        lambda _: _("Articles, their reviews, and what agents say of them."),
+    ),
 )
 
 
