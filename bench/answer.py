@@ -25,6 +25,7 @@ from playwright.async_api import Page, async_playwright
 
 from cti.pbx import EmbeddedPbx
 from cti.telephone_network.network import CALLER_TONE, SipCall, SipNetwork
+from tests.desk.phone_panel import ANSWER
 from tests.desk_stage import LIN, LIN_TONE, AgentWindow, agent_window, eventually
 from tests.service_fixtures import CUSTOMER, RunningService, fill_mall, mall_pbx
 from tests.talking_browser import EARS, talking_browser
@@ -142,10 +143,9 @@ async def measure(folder: Path, calls: int) -> dict[str, Any]:
         await bare.wait_for_function("document.title === 'registered'")
         network = await stack.enter_async_context(service.network())
         await desk.serve("sales")
-        await desk.can_be_reached()
         ways = [
-            Way("desk, queue", QUEUE_NUMBER, desk.page, desk.ANSWER, LIN_TONE),
-            Way("desk, extension", LIN.extension, desk.page, desk.ANSWER, LIN_TONE),
+            Way("desk, queue", QUEUE_NUMBER, desk.page, ANSWER, LIN_TONE),
+            Way("desk, extension", LIN.extension, desk.page, ANSWER, LIN_TONE),
             Way("bare, queue", BARE_QUEUE_NUMBER, bare, "[data-bare-answer]", LIN_TONE),
             Way("bare, extension", BARE_NUMBER, bare, "[data-bare-answer]", LIN_TONE),
         ]

@@ -26,6 +26,7 @@ from cti.ami import AmiLink
 from cti.pbx import EmbeddedPbx
 from cti.telephone_network.audio import loudness_at
 from cti.telephone_network.network import CALLER_TONE, SipCall, SipNetwork
+from tests.desk.phone_panel import PhonePanel
 from tests.service_fixtures import (
     CUSTOMER,
     DeskSession,
@@ -344,6 +345,7 @@ class AgentWindow:
         await self.context.add_cookies([{"name": LANGUAGE_COOKIE, "value": "en", "url": self.url}])
         self.page = await self.new_page()
         await sign_in_page(self.page, self.url, self.login)
+        await self.panel.is_ready()
 
     async def new_page(self) -> Page:
         """Another tab of the same browser."""
@@ -356,6 +358,11 @@ class AgentWindow:
             ),
         )
         return page
+
+    @property
+    def panel(self) -> PhonePanel:
+        """The phone in this agent's page."""
+        return PhonePanel(self.page)
 
     @property
     def state(self) -> str:
