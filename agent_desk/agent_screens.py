@@ -1,7 +1,8 @@
 """The agents' own screens: the topics `agent:<login>`.
 
-Owns which calls and pops stand on whose screen, from the first ring until the wrap-up is done, also
-when calls merge or go on to somebody else. Runs inside `bus.publish`: this is the path of the pop.
+Owns which calls and pops stand on whose screen, from the first ring or from dialling until the
+wrap-up is done, also when calls merge or go on to somebody else; what was said to a colleague alone
+needs no wrap-up. Runs inside `bus.publish`: this is the path of the pop.
 Refuses to know the floor's lists (live_state.py) and the store.
 """
 
@@ -19,6 +20,8 @@ from agent_desk.caller_display import (
 )
 from agent_desk.push import Document, PushHub, Topic
 from crm_store import signals as s
+
+NOT_RECORDED: Document = {"recording": "off", "recorded_since": None}
 
 UNFINISHED_LIMIT = 5
 """Wrap-ups an agent may leave unfinished on the screen; the oldest goes first (not its history)."""
@@ -53,8 +56,11 @@ class AgentScreens:
         self._state_of = state_of
         # Which agents have a call on their screen: the signals of a call's end do not name them.
         self._screens: dict[str, set[str]] = {}
+        # The calls whose sound is being kept, with the state and since when.
+        self._recordings: dict[str, tuple[str, float | None]] = {}
         self.pops = 0
         self._act: dict[type[s.Signal], Callable[[Any], None]] = {
+            s.CallStarted: self._dialled,
             s.ScreenPop: self._popped,
             s.CallOffered: self._offered,
             s.CallOfferEnded: self._offer_ended,
@@ -63,6 +69,8 @@ class AgentScreens:
             s.CallResumed: self._resumed,
             s.CallParked: self._parked,
             s.CallTransferred: self._transferred,
+            s.CallLeft: self._left,
+            s.RecordingChanged: self._recording_changed,
             s.CallMerged: self._merged,
             s.CallEnded: self._ended,
         }
@@ -89,6 +97,14 @@ class AgentScreens:
 
     def pop_on_screen(self, agent: str, pbx: str, call: str) -> Document | None:
         return self.topic_for(agent).documents.get("pop:" + call_key(pbx, call))
+
+    def customer_name(self, key: str) -> str:
+        """Who is at the other end, where a screen is sure of it; else ""."""
+        for login in self._screens.get(key, ()):
+            pop = self.topic_for(login).documents.get("pop:" + key)
+            if pop is not None and len(pop["matches"]) == 1:
+                return str(pop["matches"][0]["name"])
+        return ""
 
     def wrapped_up(self, agent: str, pbx: str, call: str) -> None:
         """The agent is done with the call: it leaves the screen."""
@@ -126,6 +142,22 @@ class AgentScreens:
         for key in [key for key in self._screens if key not in live]:
             pbx, _, call = key.partition("/")
             self._ended(s.CallEnded(pbx=pbx, call=call, cause="", caller="", callee=""))
+
+    def _dialled(self, signal: s.CallStarted) -> None:
+        """The agent's own phone dials. Its own number is where it takes a leg of its own back."""
+        if not signal.agent or signal.callee == signal.endpoint.partition("/")[2]:
+            return
+        at = moment(signal.at)
+        key = call_key(signal.pbx, signal.call)
+        dialling = {
+            **self._fresh(signal, at),
+            "state": "dialling",
+            "caller": signal.callee,
+            "shown_caller": shown_number(signal.callee),
+            "caller_name": "",
+            "direction": signal.direction.value,
+        }
+        self._put_on_screen("CallStarted", at, signal.agent, key, dialling)
 
     def _popped(self, signal: s.ScreenPop) -> None:
         self.pops += 1
@@ -167,13 +199,21 @@ class AgentScreens:
             self._leave_screen("CallOfferEnded", moment(signal.at), signal.agent, key)
 
     def _answered(self, signal: s.CallAnswered) -> None:
-        if not signal.agent:
-            return
         at = moment(signal.at)
         key = call_key(signal.pbx, signal.call)
+        answered: Document = {"state": "answered", "ended_at": None, "cause": ""}
+        for login in self._screens.get(key, ()):
+            topic = self.topic_for(login)
+            own = topic.documents.get("call:" + key)
+            if own is not None and own["state"] == "dialling":
+                put = {"call:" + key: {**own, **answered, "answered_at": at}}
+                topic.change("CallAnswered", at, put)
+        if not signal.agent:
+            return
         own = self.topic_for(signal.agent).documents.get("call:" + key) or self._fresh(signal, at)
-        fresh = {**own, "state": "answered", "answered_at": own["answered_at"] or at}
-        self._put_on_screen("CallAnswered", at, signal.agent, key, fresh)
+        if own["state"] not in ("answered", "held"):
+            fresh = {**own, **answered, "answered_at": own["answered_at"] or at}
+            self._put_on_screen("CallAnswered", at, signal.agent, key, fresh)
 
     def _held(self, signal: s.CallHeld) -> None:
         self._change_own(signal, signal.endpoint, ("answered",), state="held")
@@ -187,45 +227,115 @@ class AgentScreens:
     def _transferred(self, signal: s.CallTransferred) -> None:
         self._is_over_for(signal, signal.endpoint, "transferred")
 
+    def _left(self, signal: s.CallLeft) -> None:
+        self._is_over_for(signal, signal.endpoint, "left")
+
     def _is_over_for(self, signal: s.CallSignal, endpoint: str, cause: str) -> None:
-        self._change_own(
-            signal, endpoint, ("answered", "held"), state="ended", ended_at=moment(signal.at),
-            cause=cause,
-        )  # fmt: skip
+        at = moment(signal.at)
+        key = call_key(signal.pbx, signal.call)
+        for login in list(self._screens.get(key, ())):
+            own = self.topic_for(login).documents.get("call:" + key)
+            if own is not None and own["endpoint"] == endpoint:
+                self._end_on_screen(type(signal).__name__, at, login, key, cause)
+
+    def _end_on_screen(self, event: str, at: float, agent: str, key: str, cause: str) -> None:
+        """The call is over for this agent; what nobody outside took part in needs no wrap-up."""
+        topic = self.topic_for(agent)
+        own = topic.documents.get("call:" + key)
+        if own is not None and own["state"] == "ended":
+            return
+        talked = own is not None and own["state"] in ("answered", "held")
+        if own is None or not talked or own["direction"] == s.Direction.INTERNAL:
+            self._leave_screen(event, at, agent, key)
+        else:
+            ended = {**own, "state": "ended", "ended_at": at, "cause": cause, **NOT_RECORDED}
+            topic.change(event, at, {"call:" + key: ended})
+
+    def _recording_changed(self, signal: s.RecordingChanged) -> None:
+        key = call_key(signal.pbx, signal.call)
+        self._recordings[key] = (signal.state, signal.since)
+        if signal.state == "off":
+            del self._recordings[key]
+        for login in self._screens.get(key, ()):
+            topic = self.topic_for(login)
+            own = topic.documents.get("call:" + key)
+            if own is not None and own["state"] != "ended":
+                fresh = {**own, **self._recorded(key)}
+                topic.change("RecordingChanged", moment(signal.at), {"call:" + key: fresh})
+
+    def _recorded(self, key: str) -> Document:
+        state, since = self._recordings.get(key, ("off", None))
+        return {"recording": state, "recorded_since": since}
 
     def _merged(self, signal: s.CallMerged) -> None:
         old = call_key(signal.pbx, signal.merged)
         new = call_key(signal.pbx, signal.call)
-        for login in self._screens.pop(old, set()):
+        if old in self._recordings:
+            self._recordings.setdefault(new, self._recordings.pop(old))
+        facts = self._facts_of_both(old, new)
+        pops = [self._any_document("pop:", key) for key in (new, old)]
+        # Who has a number is the customer; a colleague has none.
+        pop = next((p for p in pops if p and p["number"]), pops[0] or pops[1])
+        for login in self._screens.get(old, set()) | self._screens.get(new, set()):
             topic = self.topic_for(login)
-            self._screens.setdefault(new, set()).add(login)
-            put = {
-                kind + new: {**topic.documents[kind + old], "call": signal.call}
-                for kind in ("call:", "pop:")
-                if kind + old in topic.documents and kind + new not in topic.documents
+            documents = topic.documents
+            former, known = documents.get("call:" + old), documents.get("call:" + new)
+            put: dict[str, Document] = {}
+            own = known or former
+            if own is not None:
+                # Whoever held this call to speak in the other one speaks in both now.
+                goes_on = former is not None and known is not None and former["state"] == "answered"
+                goes_on = goes_on and own["state"] == "held"
+                state = "answered" if goes_on else own["state"]
+                put["call:" + new] = {**own, **facts, "call": signal.call, "state": state}
+                put["call:" + new] |= self._recorded(new) if state != "ended" else {}
+            if pop is not None and (own is not None or "pop:" + old in documents):
+                put["pop:" + new] = {**pop, "call": signal.call}
+            put = {name: value for name, value in put.items() if documents.get(name) != value}
+            gone = [name for name in ("call:" + old, "pop:" + old) if name in documents]
+            if put or gone:
+                topic.change("CallMerged", moment(signal.at), put, gone)
+        self._screens.setdefault(new, set()).update(self._screens.pop(old, set()))
+
+    def _facts_of_both(self, old: str, new: str) -> Document:
+        """Of two calls that are one now, what the customer's one says of itself."""
+        found = [self._any_document("call:", key) for key in (new, old)]
+        known = [one for one in found if one is not None]
+        outside = [one for one in known if one["direction"] != s.Direction.INTERNAL]
+        chosen = next(iter(outside or known), None)
+        live = self._calls.get(new)
+        if not outside and live is not None and live["direction"] != s.Direction.INTERNAL:
+            other = "callee" if live["direction"] == s.Direction.OUTBOUND else "caller"
+            return {
+                "queue": live["queue"],
+                "caller": live[other],
+                "shown_caller": shown_number(live[other]),
+                "caller_name": live["caller_name"],
+                "direction": live["direction"],
             }
-            topic.change("CallMerged", moment(signal.at), put, ["call:" + old, "pop:" + old])
+        names = ("queue", "caller", "shown_caller", "caller_name", "direction")
+        return {} if chosen is None else {name: chosen[name] for name in names}
+
+    def _any_document(self, kind: str, key: str) -> Document | None:
+        """The document of a call from whichever screen has it."""
+        topics = (self.topic_for(login) for login in self._screens.get(key, ()))
+        return next((t.documents[kind + key] for t in topics if kind + key in t.documents), None)
 
     def _ended(self, signal: s.CallEnded) -> None:
         at = moment(signal.at)
         key = call_key(signal.pbx, signal.call)
+        self._recordings.pop(key, None)
         for login in list(self._screens.get(key, ())):
-            topic = self.topic_for(login)
-            own = topic.documents.get("call:" + key)
-            if own is None or own["state"] == "offered":
-                self._leave_screen("CallEnded", at, login, key)
-            elif own["state"] != "ended":
-                ended = {**own, "state": "ended", "ended_at": at, "cause": signal.cause}
-                topic.change("CallEnded", at, {"call:" + key: ended})
+            self._end_on_screen("CallEnded", at, login, key, signal.cause)
 
-    def _fresh(self, signal: s.CallOffered | s.CallAnswered, at: float) -> Document:
+    def _fresh(self, signal: s.CallOffered | s.CallAnswered | s.CallStarted, at: float) -> Document:
         """A call's document at its first appearance on a screen."""
         call = self._calls.get(call_key(signal.pbx, signal.call))
         return {
             "pbx": signal.pbx,
             "call": signal.call,
             "state": "offered",
-            "queue": signal.queue,
+            "queue": "" if isinstance(signal, s.CallStarted) else signal.queue,
             "caller": signal.caller,
             "shown_caller": shown_number(signal.caller),
             "caller_name": call["caller_name"] if call else "",
@@ -235,6 +345,7 @@ class AgentScreens:
             "answered_at": None,
             "ended_at": None,
             "cause": "",
+            **self._recorded(call_key(signal.pbx, signal.call)),
         }
 
     def _change_own(

@@ -1,8 +1,9 @@
 """Signals become the documents of the push's topics.
 
-Owns what everybody may see at this moment: the topics `calls`, `queues` and `agents`; each agent's
-own screen is agent_screens.py's. docs/push.md has each document's form. Runs inside `bus.publish`,
-so it only moves dictionaries about: no await, no database. Refuses to know sockets and pages.
+Owns what everybody may see at this moment: the topics `calls`, `queues`, `agents` and `parked`;
+each agent's own screen is agent_screens.py's. docs/push.md has each document's form. Runs inside
+`bus.publish`, so it only moves dictionaries about: no await, no database. Refuses to know sockets
+and pages.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from agent_desk.agent_screens import AgentScreens, call_key, moment
-from agent_desk.caller_display import CALLER_NAME_LENGTH
+from agent_desk.caller_display import CALLER_NAME_LENGTH, shown_number
 from agent_desk.push import Document, PushHub
 from crm_store import signals as s
 
@@ -35,6 +36,7 @@ class LiveState:
         self._calls = hub.topic("calls")
         self._queues = hub.topic("queues", coalesced=True)
         self._agents = hub.topic("agents", coalesced=True)
+        self._in_spaces = hub.topic("parked")
         self._names: dict[str, str] = {}
         # The callers of each queue in their order, by call key, with the time they joined.
         self._waiting: dict[str, dict[str, float]] = {}
@@ -100,6 +102,7 @@ class LiveState:
             "queue": "",
             "agent": "",
             "rang": [],
+            "space": "",
             "started_at": moment(signal.at),
             "waiting_since": None,
             "answered_at": None,
@@ -130,10 +133,12 @@ class LiveState:
         who = signal.agent or signal.endpoint
         self._change_call(
             signal,
-            state="ringing" if call["state"] in ("started", "queued") else call["state"],
+            state="ringing" if call["state"] in ("started", "queued", "parked") else call["state"],
             rang=rang if who in rang else [*rang, who],
             queue=signal.queue or call["queue"],
+            space="",
         )
+        self._leaves_space(signal)
 
     def _offer_ended(self, signal: s.CallOfferEnded) -> None:
         call = self._calls.documents.get(call_key(signal.pbx, signal.call))
@@ -154,7 +159,9 @@ class LiveState:
             rang=[],
             answered_at=moment(signal.at),
             waiting_since=None,
+            space="",
         )
+        self._leaves_space(signal)
 
     def _held(self, signal: s.CallHeld) -> None:
         self._change_call(signal, state="held")
@@ -163,14 +170,45 @@ class LiveState:
         self._change_call(signal, state="answered")
 
     def _parked(self, signal: s.CallParked) -> None:
-        self._change_call(signal, state="parked", agent="")
+        at = moment(signal.at)
+        key = call_key(signal.pbx, signal.call)
+        before = self._calls.documents.get(key)
+        if before is None:
+            return
+        document = self._parked_document(before, signal.space, before["agent"], at)
+        self._in_spaces.change("CallParked", at, {key: document})
+        self._change_call(signal, state="parked", agent="", space=signal.space)
+
+    def _parked_document(self, call: Document, space: str, parked_by: str, at: float) -> Document:
+        outbound = call["direction"] == s.Direction.OUTBOUND
+        caller = call["callee" if outbound else "caller"]
+        name = self.screens.customer_name(call_key(call["pbx"], call["call"]))
+        return {
+            "pbx": call["pbx"],
+            "call": call["call"],
+            "space": space,
+            "caller": caller,
+            "shown_caller": shown_number(caller),
+            "caller_name": name or call["caller_name"],
+            "queue": call["queue"],
+            "parked_by": parked_by,
+            "since": at,
+        }
+
+    def _leaves_space(self, signal: s.CallSignal) -> None:
+        key = call_key(signal.pbx, signal.call)
+        if key in self._in_spaces.documents:
+            self._in_spaces.change(type(signal).__name__, moment(signal.at), {}, [key])
 
     def _merged(self, signal: s.CallMerged) -> None:
         old = call_key(signal.pbx, signal.merged)
         new = call_key(signal.pbx, signal.call)
         former = self._calls.documents.get(old)
         if former is not None:
-            put = {} if new in self._calls.documents else {new: {**former, "call": signal.call}}
+            known = self._calls.documents.get(new)
+            put = {new: {**former, "call": signal.call}} if known is None else {}
+            if known is not None and known["state"] == "held" and former["state"] == "answered":
+                put = {new: {**known, "state": "answered"}}
             self._calls.change("CallMerged", moment(signal.at), put, [old])
         for callers in self._waiting.values():
             if (since := callers.pop(old, None)) is not None:
@@ -180,6 +218,7 @@ class LiveState:
         at = moment(signal.at)
         key = call_key(signal.pbx, signal.call)
         self._calls.change("CallEnded", at, {}, [key])
+        self._leaves_space(signal)
         for queue, callers in self._waiting.items():
             if callers.pop(key, None) is not None:
                 self._show_waiting("CallEnded", at, queue)
@@ -223,7 +262,11 @@ class LiveState:
             "state": state.state.value,
             "reason": state.reason,
             "queues": state.queues,
-            "since": at or moment(state.at),
+            "since": state.since or at or moment(state.at),
+            "ends_at": state.ends_at,
+            "extendable_seconds": state.extendable_seconds,
+            "next_pause": state.next_pause,
+            "missed_rings": state.missed_rings,
         }
 
     def _take_calls(self, event: str) -> None:
@@ -231,6 +274,7 @@ class LiveState:
         fresh = {call_key(call["pbx"], call["call"]): call for call in self._live_calls()}
         gone = [key for key in self._calls.documents if key not in fresh]
         self._calls.change(event, None, fresh, gone)
+        self._take_spaces(event, fresh)
         self._waiting = {}
         for key, call in fresh.items():
             if call.get("waiting_since"):
@@ -238,6 +282,16 @@ class LiveState:
         for queue in list(self._queues.documents):
             self._show_waiting(event, None, queue)
         self.screens.only_keep(fresh)
+
+    def _take_spaces(self, event: str, calls: dict[str, Document]) -> None:
+        parked = {key: call for key, call in calls.items() if call["state"] == "parked"}
+        known = self._in_spaces.documents
+        fresh = {
+            key: self._parked_document(call, call["space"], call["parked_by"], moment(None))
+            for key, call in parked.items()
+            if key not in known
+        }
+        self._in_spaces.change(event, None, fresh, [key for key in known if key not in parked])
 
     def _change_call(self, signal: s.CallSignal, **values: Any) -> None:
         key = call_key(signal.pbx, signal.call)

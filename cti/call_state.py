@@ -376,7 +376,7 @@ class PartyGuess:
         ]
 
     def dialling_phone(self, call: Call) -> str:
-        """The endpoint of our own phone that makes the call; "" for the network's and Asterisk's."""
+        """The endpoint of our own phone that makes the call; "" if another does."""
         if call.originated or self.direction(call) is Direction.INBOUND:
             return ""
         return call.first_endpoint

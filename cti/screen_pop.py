@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from crm_store.bus import Bus
 from crm_store.signals import (
+    CallAnswered,
     CallEnded,
     CallerRecognised,
     CallMerged,
@@ -56,6 +57,8 @@ class CallerLookUp:
     found_at: float = 0.0
     task: asyncio.Task[None] | None = None
     waiting: dict[str, tuple[CallOffered, asyncio.TimerHandle | None]] = field(default_factory=dict)
+    popped: set[str] = field(default_factory=set)
+    """The agents whose screens have had it."""
 
 
 class ScreenPops:
@@ -82,6 +85,7 @@ class ScreenPops:
             CallStarted: self._on_started,
             CallOffered: self._on_offered,
             CallOfferEnded: self._on_offer_ended,
+            CallAnswered: self._on_answered,
             CallTransferred: self._on_transferred,
             CallMerged: self._on_merged,
             CallEnded: self._on_ended,
@@ -101,7 +105,16 @@ class ScreenPops:
 
     def _on_started(self, signal: CallStarted) -> None:
         other = signal.callee if signal.direction is Direction.OUTBOUND else signal.caller
-        self._known(signal.pbx, signal.call, other, signal.caller_name)
+        outbound = signal.direction is Direction.OUTBOUND
+        self._known(signal.pbx, signal.call, other, "" if outbound else signal.caller_name)
+        if outbound and signal.agent:
+            self._on_offered(_as_offer(signal))
+
+    def _on_answered(self, signal: CallAnswered) -> None:
+        """Picked up or taken out of parking: this phone never rang with it."""
+        known = self._calls.get((signal.pbx, signal.call))
+        if known is not None and signal.agent and signal.agent not in known.popped:
+            self._on_offered(_as_offer(signal))
 
     def _on_offered(self, signal: CallOffered) -> None:
         known = self._known(signal.pbx, signal.call, signal.caller, "")
@@ -197,6 +210,7 @@ class ScreenPops:
         agent = self._agent_of(signal.endpoint) or signal.agent
         if not agent:
             return
+        known.popped.add(agent)
         self._bus.publish(
             ScreenPop(
                 pbx=signal.pbx,
@@ -212,3 +226,16 @@ class ScreenPops:
                 looking_up=not known.done,
             )
         )
+
+
+def _as_offer(signal: CallStarted | CallAnswered) -> CallOffered:
+    """For the screen, an agent who dials or takes a call is as one to whom it is offered."""
+    return CallOffered(
+        pbx=signal.pbx,
+        at=signal.at,
+        call=signal.call,
+        endpoint=signal.endpoint,
+        agent=signal.agent,
+        queue=signal.queue if isinstance(signal, CallAnswered) else "",
+        caller=signal.caller,
+    )

@@ -243,6 +243,8 @@ class Switchboard:
             "queue": call.queue,
             "agent": agents[-1] if agents else "",
             "rang": [offer.agent or offer.endpoint for offer in call.ringing],
+            "space": call.parked,
+            "parked_by": self.calls.parties.members.get(call.parked_by) or call.parked_by,
             "started_at": call.started_at,
             "waiting_since": call.waiting_since,
             "answered_at": call.answered_at,

@@ -151,3 +151,52 @@ def declined_call() -> list[s.Signal]:
         s.CallLeftQueue(**common, queue="sales", cause="abandoned"),
         s.CallEnded(**common, cause="Normal Clearing", caller="", callee="600"),
     ]
+
+
+def dialled_call(call: str = "5.1", answered: bool = True) -> list[s.Signal]:
+    """Lin calls a customer out there, who answers or not."""
+    common: dict[str, Any] = {"pbx": PBX, "call": call, "at": START}
+    answer = s.CallAnswered(
+        **common, endpoint="PJSIP/trunk", agent="lin", caller="1001", callee="+8613800138000",
+        direction=s.Direction.OUTBOUND,
+    )  # fmt: skip
+    return [
+        pop("lin", call, queue="", caller="+8613800138000"),
+        s.CallStarted(
+            **common, direction=s.Direction.OUTBOUND, caller="1001", caller_name="Lin",
+            callee="+8613800138000", endpoint="PJSIP/lin", agent="lin",
+        ),
+        *([answer] if answered else []),
+        s.CallEnded(**common, cause="Normal Clearing", caller="1001", callee="+8613800138000"),
+    ]  # fmt: skip
+
+
+def conference_call() -> list[s.Signal]:
+    """Lin talks to a customer, asks Maria on a second line, joins all three, and leaves them."""
+    first: dict[str, Any] = {"pbx": PBX, "call": "4.1", "at": START}
+    second: dict[str, Any] = {"pbx": PBX, "call": "4.2", "at": START}
+    return [
+        s.CallStarted(
+            **first, direction=s.Direction.INBOUND, caller="13800138000", callee="600"
+        ),
+        pop("lin", "4.1"),
+        s.CallAnswered(
+            **first, endpoint="PJSIP/lin", agent="lin", queue="sales", caller="13800138000"
+        ),
+        s.RecordingChanged(**first, state="on", since=START),
+        s.CallHeld(**first, endpoint="PJSIP/lin"),
+        s.CallStarted(
+            **second, direction=s.Direction.INTERNAL, caller="1001", callee="1002",
+            endpoint="PJSIP/lin", agent="lin",
+        ),
+        s.CallOffered(**second, endpoint="PJSIP/maria", agent="maria", caller="1001"),
+        s.CallAnswered(
+            **second, endpoint="PJSIP/maria", agent="maria", caller="1001",
+            direction=s.Direction.INTERNAL,
+        ),
+        s.CallMerged(**first, merged="4.2"),
+        s.RecordingChanged(**first, state="paused", since=START),
+        s.CallLeft(**first, endpoint="PJSIP/lin", agent="lin"),
+        s.RecordingChanged(**first, state="off"),
+        s.CallEnded(**first, cause="Normal Clearing", caller="13800138000", callee="600"),
+    ]  # fmt: skip

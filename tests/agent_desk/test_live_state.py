@@ -18,11 +18,19 @@ from agent_desk.push import Desk, PushHub, PushSession
 from agent_desk.push_state import PushState
 from crm_store import signals as s
 from tests.agent_desk.push_follow import fresh_snapshot, until
-from tests.agent_desk.signal_stories import START, declined_call, merged_call, pop, queue_call
+from tests.agent_desk.signal_stories import (
+    START,
+    conference_call,
+    declined_call,
+    dialled_call,
+    merged_call,
+    pop,
+    queue_call,
+)
 
 pytestmark = pytest.mark.unit
 
-TOPICS = ("agent:lin", "agent:maria", "queues", "agents", "calls")
+TOPICS = ("agent:lin", "agent:maria", "queues", "agents", "calls", "parked")
 
 
 class ReadingTransport(asyncio.Transport):
@@ -64,7 +72,10 @@ def follow(hub: PushHub) -> ReadingTransport:
     return transport
 
 
-POOL = [*queue_call(), *declined_call(), *merged_call(), *queue_call("1.2", ("maria", "lin"))]
+POOL = [
+    *(*queue_call(), *declined_call(), *merged_call(), *queue_call("1.2", ("maria", "lin"))),
+    *(*dialled_call(), *conference_call()),
+]
 
 
 @given(order=st.lists(st.sampled_from(range(len(POOL))), max_size=60), cut=st.integers(0, 60))
@@ -155,6 +166,108 @@ async def test_unfinished_wrap_ups_are_bounded() -> None:
     left = [key for key in hub.topics["agent:lin"].documents if key.startswith("call:")]
     assert UNFINISHED_LIMIT <= len(left) <= UNFINISHED_LIMIT + 1
     assert f"call:main/9.{UNFINISHED_LIMIT + 3}" in left
+
+
+async def test_a_call_that_the_agent_dials_is_on_the_screen_from_the_first_moment() -> None:
+    hub, live = live_state()
+    documents = hub.topic("agent:lin").documents
+    states = []
+    for signal in dialled_call():
+        live.on_signal(signal)
+        states.append(documents.get("call:main/5.1", {}).get("state"))
+    assert states == [None, "dialling", "answered", "ended"]
+    call = documents["call:main/5.1"]
+    assert (call["direction"], call["shown_caller"]) == ("outbound", "+86 138 0013 8000")
+    assert documents["pop:main/5.1"]["matches"][0]["id"] == 7
+
+
+async def test_an_unanswered_call_out_needs_no_wrap_up() -> None:
+    hub, live = live_state()
+    for signal in dialled_call(answered=False):
+        live.on_signal(signal)
+    assert list(hub.topic("agent:lin").documents) == ["state"]
+
+
+async def test_a_page_that_takes_its_leg_back_changes_nothing_on_the_screen() -> None:
+    hub, live = live_state()
+    for signal in conference_call()[:3]:
+        live.on_signal(signal)
+    topic = hub.topic("agent:lin")
+    before, number = dict(topic.documents), topic.n
+    new_leg = s.CallStarted(
+        pbx="main", call="4.9", direction=s.Direction.INTERNAL, caller="lin", callee="lin",
+        endpoint="PJSIP/lin", agent="lin",
+    )  # fmt: skip
+    live.on_signal(new_leg)
+    live.on_signal(s.CallMerged(pbx="main", call="4.1", merged="4.9"))
+    assert (topic.documents, topic.n) == (before, number)
+
+
+async def test_a_conference_is_one_call_on_all_screens() -> None:
+    hub, live = live_state()
+    lin, maria = hub.topic("agent:lin").documents, hub.topic("agent:maria").documents
+    story = conference_call()
+    merged = next(i for i, signal in enumerate(story) if isinstance(signal, s.CallMerged))
+    for signal in story[:merged]:
+        live.on_signal(signal)
+    assert lin["call:main/4.1"]["state"] == "held"
+    assert maria["call:main/4.2"]["direction"] == "internal"
+    for signal in story[merged : merged + 2]:
+        live.on_signal(signal)
+    for documents in (lin, maria):
+        assert [key for key in documents if key.startswith("call:")] == ["call:main/4.1"]
+        call = documents["call:main/4.1"]
+        assert (call["state"], call["direction"], call["queue"]) == ("answered", "inbound", "sales")
+        assert (call["recording"], call["recorded_since"]) == ("paused", START)
+        assert documents["pop:main/4.1"]["matches"][0]["id"] == 7
+    live.on_signal(story[merged + 2])
+    assert (lin["call:main/4.1"]["state"], lin["call:main/4.1"]["cause"]) == ("ended", "left")
+    assert maria["call:main/4.1"]["state"] == "answered"
+
+
+async def test_what_was_said_to_a_colleague_alone_needs_no_wrap_up() -> None:
+    hub, live = live_state()
+    story = conference_call()
+    merged = next(i for i, signal in enumerate(story) if isinstance(signal, s.CallMerged))
+    for signal in story[:merged]:
+        live.on_signal(signal)
+    live.on_signal(s.CallEnded(pbx="main", call="4.2", cause="", caller="1001", callee="1002"))
+    assert "call:main/4.2" not in hub.topic("agent:lin").documents
+    assert list(hub.topic("agent:maria").documents) == ["state"]
+
+
+async def test_a_parked_call_is_for_everybody_until_it_is_taken() -> None:
+    hub, live = live_state()
+    parked = hub.topic("parked").documents
+    story = queue_call()
+    until_parked = next(i for i, signal in enumerate(story) if isinstance(signal, s.CallParked)) + 1
+    for signal in story[:until_parked]:
+        live.on_signal(signal)
+    (document,) = parked.values()
+    assert (document["space"], document["parked_by"]) == ("701", "maria")
+    assert document["caller_name"] == "王芳 <b>"
+    taken = s.CallAnswered(
+        pbx="main", call="1.1", endpoint="PJSIP/lin", agent="lin", caller="13800138000"
+    )
+    live.on_signal(taken)
+    assert not parked
+    own = hub.topic("agent:lin").documents["call:main/1.1"]
+    assert (own["state"], own["ended_at"], own["cause"]) == ("answered", None, "")
+
+
+async def test_after_a_restart_parked_calls_are_known_from_the_pbx() -> None:
+    call = {
+        "pbx": "main", "call": "7.1", "direction": s.Direction.INBOUND, "caller": "1",
+        "caller_name": "", "callee": "600", "state": "parked", "queue": "", "agent": "",
+        "rang": [], "space": "702", "parked_by": "lin", "started_at": START,
+        "waiting_since": None, "answered_at": START,
+    }
+    calls = [call]
+    hub, live = live_state(calls)
+    assert hub.topic("parked").documents["main/7.1"]["space"] == "702"
+    calls.clear()
+    live.on_signal(s.PbxLinkChanged(pbx="main", up=True))
+    assert not hub.topic("parked").documents
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,15 @@ from crm_store import signals as s
 from crm_store.bus import Bus
 from tests.agent_desk.push_client import connected
 from tests.agent_desk.push_follow import assert_state_follows, until
-from tests.agent_desk.signal_stories import declined_call, merged_call, pop, queue_call, state
+from tests.agent_desk.signal_stories import (
+    conference_call,
+    declined_call,
+    dialled_call,
+    merged_call,
+    pop,
+    queue_call,
+    state,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -71,7 +79,7 @@ async def served() -> AsyncIterator[Served]:
         yield it
 
 
-EVENTS = [*queue_call(), *declined_call(), *merged_call()]
+EVENTS = [*queue_call(), *declined_call(), *merged_call(), *dialled_call(), *conference_call()]
 
 
 def test_the_stories_hold_every_kind_of_signal() -> None:

@@ -1,4 +1,4 @@
-"""An agent's own leg taken over by the same phone (INVITE with Replaces): a page that was reloaded."""
+"""A page that was loaded anew: its phone takes its own leg over, by INVITE with Replaces."""
 
 from __future__ import annotations
 
