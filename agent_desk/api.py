@@ -1,4 +1,4 @@
-"""The JSON API of the desk's own page: states, customers, notes and wrap-ups.
+"""The JSON API of the desk's own page: customers, notes and wrap-ups.
 
 Owns the form of each request and answer, said in each docstring. Every POST takes a JSON object and
 the header X-CSRF-Token; an error is {"error": what to do}, with 400 for a request that makes no
@@ -13,16 +13,15 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-import orjson
 from aiohttp import web
 
 from agent_desk import customer_records
 from agent_desk.customer_records import WrongField, checked_fields, customer_id_of
 from agent_desk.live_state import LiveState
-from agent_desk.visitor import PARTS, json_answer, language_of, signed_in
+from agent_desk.visitor import PARTS, json_answer, language_of, signed_in, wish_of
 from crm_store import customers, interactions, queues
 from crm_store.interactions import PastInteraction
-from crm_store.signals import AgentState
+from crm_store.queues import DispositionChoice
 
 LIVE = web.AppKey("live_state", LiveState)
 
@@ -31,80 +30,6 @@ LONGEST_KEY = 300
 
 ROW_SECONDS = 3.0
 """How long a request waits for a call's row, which is written beside the call's path."""
-
-
-# ---- the agent -----------------------------------------------------------------------------------
-
-
-async def show_me(request: web.Request) -> web.StreamResponse:
-    """GET: who I am, and what I may choose: {"login", "name", "role", "language", "queues":
-    [{"name", "title", "number"}], "pause_reasons": [{"code", "title"}]}."""
-    agent = signed_in(request).agent
-    code = language_of(request).code
-    database = request.app[PARTS].database
-    titles = {queue.name: queue for queue in await queues.all_queues(database)}
-    return json_answer(
-        {
-            "login": agent.login,
-            "name": agent.display_name,
-            "role": agent.role.value,
-            "language": code,
-            "queues": [
-                {"name": name, "title": titles[name].title(code), "number": titles[name].number}
-                for name in agent.queues
-                if name in titles
-            ],
-            "pause_reasons": [
-                {"code": reason.code, "title": reason.title(code)}
-                for reason in await queues.pause_reasons(database)
-            ],
-        }
-    )
-
-
-async def serve_queues(request: web.Request) -> web.StreamResponse:
-    """POST {"queues": [names]}: join exactly these, available. 403 for one I may not serve."""
-    _ = language_of(request)
-    agent = signed_in(request).agent
-    wanted = (await _wish(request)).get("queues")
-    if not isinstance(wanted, list) or not all(isinstance(name, str) for name in wanted):
-        raise web.HTTPBadRequest
-    if not wanted:
-        raise web.HTTPBadRequest(text=_("Choose at least one queue."))
-    if not set(wanted) <= set(agent.queues):
-        raise web.HTTPForbidden(text=_("You may not serve that queue. Ask a supervisor."))
-    await request.app[PARTS].agents.sign_in(agent.login, list(dict.fromkeys(wanted)))
-    return json_answer({})
-
-
-async def leave_queues(request: web.Request) -> web.StreamResponse:
-    """POST {}: leave all queues; the session goes on."""
-    await _wish(request)
-    await request.app[PARTS].agents.sign_out(signed_in(request).agent.login)
-    return json_answer({})
-
-
-async def pause(request: web.Request) -> web.StreamResponse:
-    """POST {"reason": code}: pause in all queues. 400 for a reason that is not in the list."""
-    _ = language_of(request)
-    parts = request.app[PARTS]
-    reason = (await _wish(request)).get("reason")
-    if reason not in [choice.code for choice in await queues.pause_reasons(parts.database)]:
-        raise web.HTTPBadRequest(text=_("Choose one of the reasons for a pause."))
-    await parts.agents.pause(signed_in(request).agent.login, str(reason))
-    return json_answer({})
-
-
-async def unpause(request: web.Request) -> web.StreamResponse:
-    """POST {}: available again, from a pause or from a wrap-up without a call on the screen."""
-    await _wish(request)
-    control = request.app[PARTS].agents
-    login = signed_in(request).agent.login
-    if control.state_of(login).state is AgentState.WRAP_UP:
-        await control.finish_wrap_up(login)
-    else:
-        await control.unpause(login)
-    return json_answer({})
 
 
 # ---- customers -----------------------------------------------------------------------------------
@@ -141,7 +66,7 @@ async def show_history(request: web.Request) -> web.StreamResponse:
 async def create_customer(request: web.Request) -> web.StreamResponse:
     """POST {"name", "language", "segment", "preferred_channel", "notes", "phone", "mail"} and, when
     it is who is calling, {"pbx", "call"}: the new customer's card. 400 {"error", "field"}."""
-    wish = await _wish(request)
+    wish = await wish_of(request)
     try:
         fields = checked_fields(wish, request.app[PARTS].region, language_of(request))
     except WrongField as error:
@@ -159,17 +84,26 @@ async def create_customer(request: web.Request) -> web.StreamResponse:
 
 
 async def show_dispositions(request: web.Request) -> web.StreamResponse:
-    """GET ?queue=name: {"dispositions": [{"code", "title"}]} in the order of their keys."""
+    """GET ?queue=name: {"dispositions": [node]} in the order of their keys, each node {"code",
+    "title", "follow_up", "children": [node]}. Only one without children can be chosen; "follow_up"
+    is what its wrap-up proposes: "", "task" or "callback"."""
     code = language_of(request).code
-    found = await queues.dispositions(request.app[PARTS].database, request.query.get("queue"))
-    return json_answer(
-        {"dispositions": [{"code": one.code, "title": one.title(code)} for one in found]}
-    )
+    found = await queues.disposition_tree(request.app[PARTS].database, request.query.get("queue"))
+    return json_answer({"dispositions": [_node(one, code) for one in found]})
+
+
+def _node(choice: DispositionChoice, language: str) -> dict[str, Any]:
+    return {
+        "code": choice.code,
+        "title": choice.title(language),
+        "follow_up": choice.follow_up,
+        "children": [_node(child, language) for child in choice.children],
+    }
 
 
 async def choose_customer(request: web.Request) -> web.StreamResponse:
     """POST {"pbx", "call", "customer_id"}: this is who is calling. The card comes by the push."""
-    wish = await _wish(request)
+    wish = await wish_of(request)
     _own_call(request, wish)
     customer_id = wish.get("customer_id")
     if type(customer_id) is not int:
@@ -190,7 +124,7 @@ async def show_note(request: web.Request) -> web.StreamResponse:
 async def save_note(request: web.Request) -> web.StreamResponse:
     """POST {"pbx", "call", "note"}: keep the half-written note. {"saved": false} while the call has
     no row yet: send it again."""
-    wish = await _wish(request)
+    wish = await wish_of(request)
     _own_call(request, wish)
     note = _note(wish, request)
     database = request.app[PARTS].database
@@ -208,7 +142,7 @@ async def wrap_up(request: web.Request) -> web.StreamResponse:
     409 while the call still goes on; 400 for a disposition that its queue does not offer.
     """
     _ = language_of(request)
-    wish = await _wish(request)
+    wish = await wish_of(request)
     document = _own_call(request, wish)
     if document["state"] != "ended":
         raise web.HTTPConflict(text=_("The call is not over yet."))
@@ -235,17 +169,6 @@ async def wrap_up(request: web.Request) -> web.StreamResponse:
 
 
 # ---- what they share -----------------------------------------------------------------------------
-
-
-async def _wish(request: web.Request) -> dict[str, Any]:
-    """The request's JSON object. Raises HTTPBadRequest for anything else."""
-    try:
-        wish = orjson.loads(await request.read() or b"{}")
-    except ValueError:
-        wish = None
-    if not isinstance(wish, dict):
-        raise web.HTTPBadRequest(text="Send a JSON object.")
-    return wish
 
 
 def _own_call(request: web.Request, wish: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from prometheus_client import generate_latest
 from sqlalchemy import select
 
 from agent_desk import (
+    agent_api,
     api,
     knowledge_api,
     pages,
@@ -121,11 +122,7 @@ ROUTES = (
     *knowledge_api.ROUTES,
     Route("GET", "/push", open_push, Access.AGENTS),
     Route("POST", "/api/sign-in", sign_in.sign_in_json, Access.EVERYBODY, exempt_from_csrf=True),
-    Route("GET", "/api/me", api.show_me, Access.AGENTS),
-    Route("POST", "/api/agent/serve", api.serve_queues, Access.AGENTS),
-    Route("POST", "/api/agent/leave", api.leave_queues, Access.AGENTS),
-    Route("POST", "/api/agent/pause", api.pause, Access.AGENTS),
-    Route("POST", "/api/agent/unpause", api.unpause, Access.AGENTS),
+    *agent_api.ROUTES,
     Route("GET", "/api/customers", api.find_customers, Access.AGENTS),
     Route("POST", "/api/customers", api.create_customer, Access.AGENTS),
     Route("GET", "/api/customers/{customer_id}", api.show_customer, Access.AGENTS),
@@ -170,7 +167,7 @@ def create_app(parts: DeskParts) -> web.Application:
 
 
 def _may_follow(hub: PushHub, session: PushSession, topic: str) -> bool:
-    if topic in ("queues", "agents", topic_of(session.login)):
+    if topic in ("queues", "agents", "parked", topic_of(session.login)):
         return True
     return session.role in (Role.SUPERVISOR, Role.ADMIN) and topic in hub.topics
 
@@ -225,6 +222,7 @@ async def _keep_fresh(app: web.Application) -> None:
         await asyncio.sleep(REFRESH_SECONDS)
         try:
             await _read_names(app)
+            await app[PARTS].apply_settings()
             await close_ended_sessions(app)
         except Exception:
             log.exception("agents, queues and sessions could not be read; trying again")
