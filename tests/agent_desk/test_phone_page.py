@@ -1,0 +1,133 @@
+"""The phone in the page, by its buttons: Chromium on a running Deskbell, with a real Asterisk and a
+caller from the telephone network. What is true is asked of Asterisk, and of what each side hears."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, async_playwright, expect
+
+from cti.pbx import EmbeddedPbx
+from cti.telephone_network.network import CALLER_TONE, SipCall, SipNetwork
+from tests.desk_stage import (
+    LIN,
+    AgentWindow,
+    AsteriskView,
+    agent_window,
+    caller_hears,
+    caller_hears_music,
+    caller_hears_nothing,
+    eventually,
+    hears,
+)
+from tests.service_fixtures import (
+    CUSTOMER,
+    RunningService,
+    ami_of,
+    mall_pbx,
+    mall_template,
+    mall_url,
+)
+
+__all__ = ["mall_template", "mall_url"]
+
+pytestmark = pytest.mark.browser
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One agent at her desk, and a telephone network with customers."""
+
+    pbx: EmbeddedPbx
+    service: RunningService
+    asterisk: AsteriskView
+    network: SipNetwork
+    lin: AgentWindow
+
+    @property
+    def page(self) -> Page:
+        return self.lin.page
+
+    async def call_lin(self) -> SipCall:
+        """A customer calls the sales queue, which Lin serves."""
+        return await self.network.call(CUSTOMER, "600", tone=CALLER_TONE)
+
+    async def press(self, verb: str, page: Page | None = None) -> None:
+        await (page or self.page).locator(f"[data-verb={verb}]").click()
+
+    async def answered(self) -> SipCall:
+        """A customer who speaks with Lin."""
+        call = await self.call_lin()
+        await self.press("answer")
+        await self.asterisk.together("1001", "trunk")
+        await hears(self.page, CALLER_TONE)
+        return call
+
+
+async def reachable(page: Page) -> None:
+    await expect(page.locator("[data-phone-menu] summary")).to_have_attribute(
+        "data-phone", "ready", timeout=20_000
+    )
+
+
+@pytest.fixture
+async def scene(tmp_path: Path, mall_url: str) -> AsyncIterator[Scene]:  # noqa: F811
+    async with AsyncExitStack() as stack:
+        pbx = await stack.enter_async_context(await mall_pbx(tmp_path / "pbx", mall_url))
+        service = await stack.enter_async_context(
+            RunningService(tmp_path / "service", mall_url, external=pbx)
+        )
+        network = await stack.enter_async_context(service.network())
+        link = await stack.enter_async_context(ami_of(pbx))
+        playwright = await stack.enter_async_context(async_playwright())
+        lin = await stack.enter_async_context(agent_window(playwright, service, tmp_path, LIN))
+        await reachable(lin.page)
+        await lin.serve("sales")
+        yield Scene(pbx, service, AsteriskView(link), network, lin)
+    assert lin.problems == []
+
+
+async def test_answer_hold_mute_keypad_and_hang_up(scene: Scene) -> None:
+    call = await scene.answered()
+    await caller_hears(call, LIN.tone)
+
+    await scene.press("hold")
+    await caller_hears_music(call, LIN.tone)
+    await scene.press("hold")
+    await caller_hears(call, LIN.tone)
+
+    await scene.press("mute")
+    await caller_hears_nothing(call)
+    await scene.press("mute")
+    await caller_hears(call, LIN.tone)
+
+    await scene.press("hang_up")
+    await scene.asterisk.gone("1001")
+    await scene.asterisk.gone("trunk")
+    await expect(scene.page.locator(".leg")).to_have_count(0)
+
+
+async def test_a_reload_in_a_call_brings_it_back(scene: Scene) -> None:
+    call = await scene.answered()
+    await scene.press("mute")
+    await caller_hears_nothing(call)
+
+    await scene.page.reload()
+    mute = scene.page.locator("[data-verb=mute]")
+    await expect(mute).to_have_attribute("aria-pressed", "true")
+    await hears(scene.page, CALLER_TONE)
+    await scene.press("mute")
+    await caller_hears(call, LIN.tone)
+    await scene.asterisk.together("1001", "trunk")
+
+    await scene.press("hold")
+    await caller_hears_music(call, LIN.tone)
+    await scene.page.reload()
+    await expect(scene.page.locator(".leg[data-state=held]")).to_have_count(1)
+    await scene.press("hold")
+    await caller_hears(call, LIN.tone)
+    await hears(scene.page, CALLER_TONE)
