@@ -28,11 +28,12 @@ from crm_store.migrations import migrate
 from crm_store.models import PhoneKind
 from crm_store.phone_numbers import to_e164
 from crm_store.queues import QueueRecord
-from crm_store.signals import AgentState, AgentStateChanged
+from crm_store.signals import AgentState, AgentStateChanged, CallAnswered, CallOfferEnded
 from cti.agents import AgentSeat, UnknownAgent, WrapUpLimit
 from cti.ami import AmiError, LinkState
 from cti.ari import AriAddress
 from cti.journal import Journal
+from cti.missed_rings import MissedRings
 from cti.pbx import EmbeddedPbx, PbxFailed
 from cti.pbx import PbxSettings as EmbeddedSettings
 from cti.pbx_configuration import MenuConfig, PbxConfiguration, PhoneConfig, QueueConfig
@@ -118,6 +119,11 @@ class Service:
         pops = ScreenPops(self.bus, self._to_number, self._look_up, self._agent_with_phone)
         self.bus.listen(pops.on_signal)
         self._stack.push_async_callback(pops.close)
+        self._missed_rings = MissedRings(
+            self.database, _missed_ring_limits(all_queues), self._on_every_pbx("pause")
+        )
+        self.bus.listen(self._missed_rings.on_signal, CallAnswered, CallOfferEnded)
+        self._stack.push_async_callback(self._missed_rings.close)
         await self._warm_up()
         await self._start_desk()
         await journal.start()
@@ -158,6 +164,7 @@ class Service:
             if self.phones is not None:
                 self.phones.know(agents)
                 await self.phones.restore()
+            self._missed_rings.limit(_missed_ring_limits(all_queues))
             for switchboard in self.switchboards.values():
                 switchboard.agents.limit_wrap_up(_wrap_up_limits(all_queues))
                 try:
@@ -349,6 +356,10 @@ class Service:
 
 def _seats(agents: Sequence[AgentRecord]) -> list[AgentSeat]:
     return [AgentSeat(a.login, f"PJSIP/{a.extension}", a.queues) for a in agents if a.extension]
+
+
+def _missed_ring_limits(all_queues: Sequence[QueueRecord]) -> dict[str, int]:
+    return {queue.name: queue.missed_rings for queue in all_queues}
 
 
 def _wrap_up_limits(all_queues: Sequence[QueueRecord]) -> dict[str, WrapUpLimit]:
