@@ -84,10 +84,8 @@ async def read(
     if not owners:
         return StoryPage([], None)
     if find.strip():
-        cursor_of_index = int(before) if before else None
-        return await _found(
-            database, owners, wanted, find=find, cursor=cursor_of_index, limit=limit
-        )
+        entry = _cursor_of_index(before) if before else None
+        return await _found(database, owners, wanted, find=find, cursor=entry, limit=limit)
     cursor = _cursor(before) if before else None
     entries: list[StoryEntry] = []
     async with database.reading() as session:
