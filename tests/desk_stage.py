@@ -11,17 +11,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import time
 import wave
 from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from playwright.async_api import Browser, BrowserContext, Page, Playwright, async_playwright
 
 from agent_desk.visitor import LANGUAGE_COOKIE
+from crm_store import queues
+from crm_store.database import Database
+from crm_store.models import RecordingPolicy
 from cti.ami import AmiLink
 from cti.pbx import EmbeddedPbx
 from cti.telephone_network.audio import loudness_at
@@ -451,6 +455,31 @@ class Stage:
             )
             await agent.finish()
             await agent.serve()
+
+
+async def prepare_mall(template: Path, folder: Path) -> str:
+    """A copy of the sample mall whose queues show every policy within seconds; its URL.
+
+    *vip* answers by itself; *service* rings for 2 s and pauses after two missed rings; *sales*
+    records when asked.
+    """
+    copy = folder / "mall.db"
+    shutil.copy(template, copy)
+    url = f"sqlite:///{copy}"
+    database = Database(url)
+    policies: dict[str, dict[str, Any]] = {
+        "sales": {"recording": RecordingPolicy.ASKED, "ring_seconds": 20, "missed_rings": 0},
+        "service": {"ring_seconds": 2, "missed_rings": 2},
+        "vip": {"auto_answer": True},
+    }
+    try:
+        for queue in await queues.all_queues(database):
+            async with database.transaction() as transaction:
+                changed = replace(queue, **policies[queue.name], script=None)
+                await queues.save(transaction, changed)
+    finally:
+        await database.close()
+    return url
 
 
 @contextlib.asynccontextmanager
