@@ -51,6 +51,11 @@ class HeldPhone:
     socket: web.WebSocketResponse | None = None
     abandoned: asyncio.TimerHandle | None = None
 
+    @property
+    def address(self) -> str:
+        """Where this page, and no other, opens its socket."""
+        return f"/phone?claim={self.claim_id}"
+
 
 @dataclass(eq=False, slots=True)
 class PhoneClaims:
@@ -78,7 +83,7 @@ class PhoneClaims:
         if former is not None:
             self._let_go(former, CLOSE_TAKEN_OVER, b"the phone is used elsewhere")
         self._watch(held)
-        return {**claimed, "socket": f"/phone?claim={held.claim_id}"}
+        return {**claimed, "socket": held.address}
 
     def of(self, session: SignedIn, claim_id: str | None) -> HeldPhone | None:
         """The claim of this session; None if it is another's by now, or was another one."""
@@ -86,6 +91,11 @@ class PhoneClaims:
         if held is None or held.session_id != session.session_id:
             return None
         return held if claim_id in (None, held.claim_id) else None
+
+    def used_elsewhere(self, login: str, former: str) -> bool:
+        """Whether another page telephones by now than the one whose socket's address was `former`."""
+        held = self._held.get(login)
+        return held is not None and held.socket is not None and held.address != former
 
     @contextlib.contextmanager
     def connected(self, held: HeldPhone, socket: web.WebSocketResponse) -> Any:
@@ -172,17 +182,21 @@ async def close_claims(app: web.Application) -> None:
 
 
 async def claim_phone(request: web.Request) -> web.StreamResponse:
-    """POST {}: this page is my phone from now on: {"pbx", "account", "secret", "domain", "socket",
+    """POST {"former"?: socket}: this page is my phone from now on: {"pbx", "account", "secret", "domain", "socket",
     "display_name", "calls"}. A page that was it before is told so. 409 when I telephone with a desk
-    phone or have no extension, 503 when the PBX is away."""
+    phone or have no extension, 412 when a page comes back, names the socket it had, and another
+    page telephones by now, 503 when the PBX is away."""
     _ = language_of(request)
-    await wish_of(request)
+    former = (await wish_of(request)).get("former")
     session = signed_in(request)
     if not session.agent.extension:
         raise web.HTTPConflict(text=_("You have no extension. Ask a supervisor for one."))
     if session.agent.phone is not PhoneKind.BROWSER:
         raise web.HTTPConflict(text=_("You telephone with a desk phone."))
-    answer = json_answer(await request.app[CLAIMS].claim(session))
+    claims = request.app[CLAIMS]
+    if isinstance(former, str) and claims.used_elsewhere(session.agent.login, former):
+        raise web.HTTPPreconditionFailed(text=_("Your phone is used elsewhere by now."))
+    answer = json_answer(await claims.claim(session))
     log.info("%s telephones in the browser", session.agent.login)
     return answer
 
