@@ -93,7 +93,7 @@ class PhoneClaims:
         return held if claim_id in (None, held.claim_id) else None
 
     def used_elsewhere(self, login: str, former: str) -> bool:
-        """Whether another page telephones by now than the one whose socket's address was `former`."""
+        """Whether another page telephones by now than the one whose socket was at `former`."""
         held = self._held.get(login)
         return held is not None and held.socket is not None and held.address != former
 
@@ -182,10 +182,10 @@ async def close_claims(app: web.Application) -> None:
 
 
 async def claim_phone(request: web.Request) -> web.StreamResponse:
-    """POST {"former"?: socket}: this page is my phone from now on: {"pbx", "account", "secret", "domain", "socket",
-    "display_name", "calls"}. A page that was it before is told so. 409 when I telephone with a desk
-    phone or have no extension, 412 when a page comes back, names the socket it had, and another
-    page telephones by now, 503 when the PBX is away."""
+    """POST {"former"?: socket}: this page is my phone from now on: {"pbx", "account", "secret",
+    "domain", "socket", "display_name", "calls"}. A page that was it before is told so. 409 when I
+    telephone with a desk phone or have no extension, 412 when a page comes back, names the socket
+    it had, and another page telephones by now, 503 when the PBX is away."""
     _ = language_of(request)
     former = (await wish_of(request)).get("former")
     session = signed_in(request)
