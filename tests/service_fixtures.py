@@ -16,7 +16,7 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -405,8 +405,11 @@ class DeskSession:
             await self._reader
 
 
-async def mall_pbx(folder: Path, database_url: str) -> EmbeddedPbx:
-    """An Asterisk of the test's own, told of the mall's queues and phones; not started yet."""
+async def mall_pbx(folder: Path, database_url: str, *, desk_phones: bool = False) -> EmbeddedPbx:
+    """An Asterisk of the test's own, told of the mall's queues and phones; not started yet.
+
+    With `desk_phones` every agent has a desk phone's account there, and no page can be a phone.
+    """
     database = Database(database_url)
     try:
         configuration = pbx_configuration(
@@ -416,6 +419,8 @@ async def mall_pbx(folder: Path, database_url: str) -> EmbeddedPbx:
         )
     finally:
         await database.close()
+    phones = [replace(phone, account_in_file=desk_phones) for phone in configuration.phones]
+    configuration = replace(configuration, phones=phones)
     return EmbeddedPbx(PbxSettings(folder=folder, configuration=configuration))
 
 

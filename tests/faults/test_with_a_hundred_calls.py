@@ -51,7 +51,7 @@ async def service_beside_pbx(
 ) -> AsyncIterator[tuple[RunningService, EmbeddedPbx]]:
     """A service that uses a PBX of the test's own."""
     async with (
-        await mall_pbx(folder / "pbx", url) as pbx,
+        await mall_pbx(folder / "pbx", url, desk_phones=True) as pbx,
         RunningService(folder / "service", url, external=pbx) as service,
     ):
         yield service, pbx
@@ -112,7 +112,7 @@ async def test_asterisk_killed_and_started_again(tmp_path: Path, mall_url: str) 
 
 async def test_the_ami_connection_cut_within_a_message(tmp_path: Path, mall_url: str) -> None:
     async with (
-        await mall_pbx(tmp_path / "pbx", mall_url) as pbx,
+        await mall_pbx(tmp_path / "pbx", mall_url, desk_phones=True) as pbx,
         CuttingProxy(pbx.ami_host, pbx.ami_port) as proxy,
         RunningService(
             tmp_path / "service", mall_url, external=pbx, ami_port=proxy.port
