@@ -156,6 +156,7 @@ async def _live_values(request: web.Request) -> dict[str, Any]:
             "me": agent.login,
             "now": time.time(),
             "queues": titles,
+            "queue_numbers": {queue.name: queue.number for queue in every_queue},
             "dispositions": {
                 choice.code: choice.title(_.code)
                 for choice in await queues.dispositions(parts.database)

@@ -3,6 +3,7 @@
 
 import { el, name, show, texts } from "./elements.js";
 import { count } from "./moments.js";
+import { whyOf } from "./state_menu.js";
 import { whoIs } from "./workplace.js";
 
 const title = document.title;
@@ -12,7 +13,8 @@ export function mount(place, workplace) {
   const announce = announcer(document.querySelector("[data-said]"), workplace);
   workplace.listen(({ call, pop, calls, state }) => {
     place.dataset.state = call?.state ?? "none";
-    const hint = texts.no_call_hint[state?.state] ?? texts.no_call_hint.available;
+    const hint =
+      (state && whyOf(state)) || texts.no_call_hint[state?.state] || texts.no_call_hint.available;
     const who = call ? whoIs(call, pop) : hint;
     show(part("name"), [call !== null, who], () => (call ? name(who) : hint));
     const said = call ? (texts.call[call.state] ?? call.state) : texts.no_call;

@@ -1,5 +1,6 @@
 // The verbs of a page: each has a name, perhaps keys, perhaps a time when it makes sense. The
-// keyboard, the list of shortcuts and the palette all read this one list.
+// keyboard, the list of shortcuts and the palette all read this one list; the palette also what else
+// can be found.
 
 const registered = new Map();
 
@@ -13,6 +14,18 @@ export function command({ id, title, keys = [], when = () => true, run }) {
 }
 
 export const commands = () => [...registered.values()];
+
+const sources = [];
+
+/**
+ * Let the palette find more: `source(words, signal)` gives, or promises, a list of {id, group, title,
+ * detail?, icon, run}. With `asked`, it has found by the words itself, and is not sifted again.
+ */
+export function findable(source, { asked = false } = {}) {
+  sources.push({ source, asked });
+}
+
+export const findables = () => sources;
 
 /** The command that these keys mean now, or null. */
 function meant(event) {

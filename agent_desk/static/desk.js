@@ -51,6 +51,29 @@ workplace.follow("queues", drawQueues);
 workplace.follow("agents", drawColleagues);
 workplace.listen(drawQueues);
 
+workplace.findable(() =>
+  [...workplace.documents("agents").values()]
+    .filter((agent) => agent.agent !== texts.me)
+    .map((agent) => ({
+      id: `colleague:${agent.agent}`,
+      group: "colleague",
+      title: agent.name,
+      detail: `${agent.agent} · ${texts.state[agent.state] ?? agent.state}`,
+      icon: "phone",
+      run: () => workplace.dial(agent.agent),
+    })),
+);
+workplace.findable(() =>
+  Object.entries(texts.queue_numbers).map(([queue, number]) => ({
+    id: `queue:${queue}`,
+    group: "queue",
+    title: texts.queues[queue],
+    detail: number,
+    icon: "queue",
+    run: () => workplace.dial(number),
+  })),
+);
+
 async function bringIn(place) {
   const file = PANELS[place.dataset.panel];
   // A panel that fails takes nothing else with it.

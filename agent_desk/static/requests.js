@@ -11,8 +11,8 @@ export class Refused extends Error {
   }
 }
 
-export async function get(path, params = {}) {
-  return answered(await fetch(`${path}?${new URLSearchParams(params)}`));
+export async function get(path, params = {}, options = {}) {
+  return answered(await fetch(`${path}?${new URLSearchParams(params)}`, options));
 }
 
 export async function post(path, wish = {}, options = {}) {

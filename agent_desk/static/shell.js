@@ -1,18 +1,26 @@
 // What every page behind the sign-in has: shortcuts, menus that close, the connection's banner.
 
-import { command } from "./commands.js";
+import { command, findable } from "./commands.js";
 import { texts } from "./elements.js";
 import { makeLocal } from "./moments.js";
 import { Push } from "./push.js";
+import { get } from "./requests.js";
+import { showShortcuts } from "./shortcut_list.js";
 
 const shortcuts = document.getElementById("shortcuts");
 const banner = document.querySelector("[data-banner]");
 
 command({
+  id: "palette",
+  title: texts.command.palette,
+  keys: "Ctrl+k",
+  run: openPalette,
+});
+command({
   id: "shortcuts",
   title: texts.command.shortcuts,
   keys: "?",
-  run: () => shortcuts.showModal(),
+  run: () => showShortcuts(shortcuts),
 });
 command({
   id: "find",
@@ -20,6 +28,38 @@ command({
   keys: "/",
   run: () => document.querySelector("[data-shortcut='/']").focus(),
 });
+
+async function openPalette() {
+  (await import("./palette.js")).open();
+}
+
+findable(() =>
+  [...document.querySelectorAll(".nav a, [data-page]")].map((link) => ({
+    id: `page:${link.getAttribute("href")}`,
+    group: "page",
+    title: link.textContent.trim(),
+    icon: "page",
+    run: () => location.assign(link.href),
+  })),
+);
+findable(
+  async (words, signal) =>
+    (await get("/api/customers", { find: words }, { signal })).found.map((person) => ({
+      id: `customer:${person.id}`,
+      group: "customer",
+      title: person.name,
+      detail: person.detail,
+      icon: "person",
+      run: () => visit(`/customers/${person.id}`),
+    })),
+  { asked: true },
+);
+
+/** Go to a page; from the desk, which stays as it is, in a new tab. */
+export function visit(path) {
+  if (document.querySelector("[data-live=desk]")) window.open(path, "_blank");
+  else location.assign(path);
+}
 
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") for (const menu of openMenus()) close(menu);
@@ -37,8 +77,10 @@ function close(menu) {
 
 document.addEventListener("click", (event) => {
   for (const menu of openMenus()) if (!menu.contains(event.target)) menu.open = false;
-  const opener = event.target.closest("[data-opens]");
-  if (opener) document.getElementById(opener.dataset.opens).showModal();
+  const opens = event.target.closest("[data-opens]")?.dataset.opens;
+  if (opens === "palette") openPalette();
+  else if (opens === "shortcuts") showShortcuts(shortcuts);
+  else if (opens) document.getElementById(opens).showModal();
   event.target.closest("[data-closes]")?.closest("dialog").close();
 });
 

@@ -14,6 +14,7 @@ export function mount(place, workplace) {
   let ends = null;
   let whole = 1;
   let beat = 0;
+  let most = 0;
 
   workplace.listen(({ state }) => {
     const running = state?.state === "wrap_up" && Boolean(state.ends_at);
@@ -23,7 +24,8 @@ export function mount(place, workplace) {
       ends = null;
       return;
     }
-    part("more").hidden = !state.extendable_seconds;
+    most = state.extendable_seconds;
+    part("more").hidden = !most;
     if (ends === state.ends_at) return;
     ends = state.ends_at;
     whole = Math.max(1, ends - state.since);
@@ -45,7 +47,7 @@ export function mount(place, workplace) {
     const { seconds, reason } = Object.fromEntries(new FormData(event.target));
     problem.hidden = true;
     try {
-      await post("/api/agent/extend-wrap-up", { seconds: Number(seconds), reason });
+      await post("/api/agent/extend-wrap-up", { seconds: Math.min(most, Number(seconds)), reason });
       dialog.close();
       event.target.reset();
     } catch (error) {

@@ -2,7 +2,7 @@
 // Knows no panel; owns which of an agent's calls is the one that matters.
 
 import { say } from "./announcements.js";
-import { command } from "./commands.js";
+import { command, findable } from "./commands.js";
 import { texts } from "./elements.js";
 import { follow } from "./shell.js";
 
@@ -20,6 +20,7 @@ export class Workplace {
   /** The note (note.js): `.insert(text)`, `.text`. */
   note = null;
   command = command;
+  findable = findable;
   say = say;
   #phone = null;
   #push;
