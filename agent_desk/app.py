@@ -27,6 +27,9 @@ from agent_desk import (
     setup_scripts,
     setup_texts,
     sign_in,
+    story_api,
+    task_board,
+    tasks_api,
     texts_api,
 )
 from agent_desk.agent_screens import topic_of
@@ -38,6 +41,7 @@ from agent_desk.live_state import LiveState
 from agent_desk.parts import DeskParts
 from agent_desk.passwords import PasswordCheck
 from agent_desk.pop_audit import PopAudit
+from agent_desk.presence import CustomerPresence, is_customer_topic
 from agent_desk.push import PushHub, PushSession, serve_desk
 from agent_desk.rendering import environment
 from agent_desk.sign_in import CHECK, HUB, LIMITER
@@ -87,6 +91,7 @@ async def open_push(request: web.Request) -> web.StreamResponse:
     session = signed_in(request)
     request.app[api.LIVE].screens.topic_for(session.agent.login)
     await request.app[UNFINISHED].bring_back(session.agent.login)
+    request.app[tasks_api.BOARD].show_to(session.agent)
     return await serve_desk(
         request,
         request.app[HUB],
@@ -120,6 +125,8 @@ ROUTES = (
     *scripts_api.ROUTES,
     *texts_api.ROUTES,
     *knowledge_api.ROUTES,
+    *story_api.ROUTES,
+    *tasks_api.ROUTES,
     Route("GET", "/push", open_push, Access.AGENTS),
     Route("POST", "/api/sign-in", sign_in.sign_in_json, Access.EVERYBODY, exempt_from_csrf=True),
     *agent_api.ROUTES,
@@ -149,6 +156,8 @@ def create_app(parts: DeskParts) -> web.Application:
     app[CHECK] = PasswordCheck()
     app[LIMITER] = GuessLimiter()
     app[HUB] = hub = PushHub(lambda session, topic: _may_follow(hub, session, topic))
+    CustomerPresence(hub)
+    app[tasks_api.BOARD] = task_board.TaskBoard(parts.database, hub)
     app[api.LIVE] = live = LiveState(hub, parts.agents.state_of, parts.calls)
     app[UNFINISHED] = UnfinishedWork(parts.database, live.screens)
     parts.bus.listen(live.on_signal)
@@ -169,6 +178,8 @@ def create_app(parts: DeskParts) -> web.Application:
 def _may_follow(hub: PushHub, session: PushSession, topic: str) -> bool:
     if topic in ("queues", "agents", "parked", topic_of(session.login)):
         return True
+    if topic == task_board.topic_of(session.login) or is_customer_topic(topic):
+        return True
     return session.role in (Role.SUPERVISOR, Role.ADMIN) and topic in hub.topics
 
 
@@ -179,6 +190,7 @@ async def _keep_running(app: web.Application) -> AsyncIterator[None]:
     tasks = [
         asyncio.create_task(_keep_fresh(app), name="desk refresh"),
         asyncio.create_task(audit.run(), name="pop audit"),
+        asyncio.create_task(app[tasks_api.BOARD].keep_looking(), name="task board"),
     ]
     yield
     for task in tasks:

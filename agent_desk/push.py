@@ -235,15 +235,21 @@ class Topic:
             asyncio.get_running_loop().call_at(self._flush_at, self._flush)
 
 
+def _nobody_asks(_topic: Topic, _desk: Desk) -> None:
+    pass
+
+
 @dataclass(slots=True, eq=False)
 class PushHub:
     """All topics and all desks of this process.
 
-    `may_follow(session, topic)` says whether a session may read a topic; topics come into being by
-    `topic()` only, never because a client named one.
+    `may_follow(session, topic)` says whether a session may read a topic; no other topic comes into
+    being because a client named it. `joins` is called before a desk follows a topic, `left` after.
     """
 
     may_follow: Callable[[PushSession, str], bool]
+    joins: Callable[[Topic, Desk], None] = _nobody_asks
+    left: Callable[[Topic, Desk], None] = _nobody_asks
     behind_bytes: int = BEHIND_BYTES
     behind_seconds: float = BEHIND_SECONDS
     coalesce_seconds: float = COALESCE_SECONDS
@@ -278,6 +284,8 @@ class PushHub:
 
     def follow(self, desk: Desk, topic: Topic) -> None:
         """Send the topic's snapshot to this desk and everything that follows it."""
+        if desk not in topic.desks:
+            self.joins(topic, desk)
         topic.desks.add(desk)
         desk.topics.add(topic)
         self.send(topic, topic.snapshot(), (desk,))
@@ -288,9 +296,21 @@ class PushHub:
     def leave(self, desk: Desk) -> None:
         self.desks.discard(desk)
         self._behind.discard(desk)
-        for topic in desk.topics:
+        for topic in list(desk.topics):
+            self.leave_topic(desk, topic)
+
+    def leave_topic(self, desk: Desk, topic: Topic) -> None:
+        """This desk follows the topic no more."""
+        desk.topics.discard(topic)
+        desk.stale.discard(topic)
+        if desk in topic.desks:
             topic.desks.discard(desk)
-        desk.topics.clear()
+            self.left(topic, desk)
+
+    def forget(self, topic: Topic) -> None:
+        """Take away a topic that nobody follows; `topic()` makes a new one."""
+        if not topic.desks:
+            self.topics.pop(topic.name, None)
 
     def end_session(self, session_id: int) -> None:
         """Close every desk of a session that is over."""
@@ -402,13 +422,17 @@ def _obey(desk: Desk, hub: PushHub, text: str) -> str | None:
     except ValueError:
         return "this is not JSON"
     match wish:
+        case {"unsubscribe": str(name)} if len(wish) == 1:
+            if (known := hub.topics.get(name)) is not None:
+                hub.leave_topic(desk, known)
+            return None
         case {"subscribe": [*names]} if len(wish) == 1:
             if len(names) > 10 or not all(isinstance(name, str) for name in names):
                 return "subscribe takes a list of at most 10 topic names"
         case {"resync": str(name)} if len(wish) == 1:
             names = [name]
         case _:
-            return 'say {"subscribe": [topics]} or {"resync": topic}'
+            return 'say {"subscribe": [topics]}, {"unsubscribe": topic} or {"resync": topic}'
     for name in names:
         if not hub.may_follow(desk.session, name):
             return f"there is no topic {name[:80]!r} for you"

@@ -41,10 +41,13 @@ export class Push {
     }
   }
 
-  /** Ask for it no more: what still comes of it is nobody's. */
+  /** Follow it no more: what still comes of it is nobody's. */
   unsubscribe(topic) {
     this.#topics = this.#topics.filter((known) => known !== topic);
     this.state.forget(topic);
+    if (this.#socket?.readyState === WebSocket.OPEN) {
+      this.#socket.send(JSON.stringify({ unsubscribe: topic }));
+    }
   }
 
   #connectNow() {
@@ -71,8 +74,9 @@ export class Push {
       const frame = JSON.parse(message.data);
       if (frame.beat !== undefined) this.#beat = frame.beat;
       const missed = this.state.apply(frame);
+      if (frame.topic === undefined || !this.#topics.includes(frame.topic)) return;
       if (missed !== null) socket.send(JSON.stringify({ resync: missed }));
-      else if (frame.topic !== undefined) this.#onFrame(frame);
+      else this.#onFrame(frame);
     };
     socket.onclose = (close) => this.#lost(socket, close.code);
   }
