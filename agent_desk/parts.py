@@ -123,7 +123,8 @@ class DeskParts:
     apply_settings: Callable[[], Awaitable[str]] = _nothing_to_apply
     """Have the telephone side take agents, queues and penalties as the store has them now. Answers
     "" when all of it did, "later" when a link is down (it takes them when it is back), "reload"
-    when somebody must reload their own Asterisk."""
+    when somebody must reload their own Asterisk, "refused" when it would not be a sound PBX: two
+    things with one number, say."""
 
     region: str = "CN"
     """Region (ISO 3166) in which a number without a country code is read."""

@@ -196,8 +196,13 @@ def _said(word: str, _: Language) -> str:
     """What else is said of a change that was kept, by the word that stands in the address."""
     if word == "reload":
         return _(
-            "Your own Asterisk must be told: write its files again (deskbell asterisk-config) "
+            "Your own Asterisk must be told: write its files again (deskbell asterisk-conf) "
             "and reload it."
+        )
+    if word == "refused":
+        return _(
+            "The telephone system keeps what it had: a number is used twice, or kept for something "
+            "else. Choose another."
         )
     if word == "later":
         return _("The telephone system did not take it yet; it is told again soon.")

@@ -187,6 +187,16 @@ async def save_disposition(
     )
 
 
+async def order_dispositions(transaction: Transaction, codes: Sequence[str]) -> None:
+    """Put these, which are under one branch, into this order."""
+    await _order(transaction.session, Disposition, codes)
+
+
+async def order_pause_reasons(transaction: Transaction, codes: Sequence[str]) -> None:
+    """Put all reasons into this order."""
+    await _order(transaction.session, PauseReason, codes)
+
+
 async def set_disposition_active(transaction: Transaction, code: str, active: bool) -> None:
     """Retire a disposition with all under it, or bring it back. Raises LookupError."""
     await _set_active(transaction.session, Disposition, code, active)
@@ -313,6 +323,13 @@ async def _save_choice(
     )
     if known is None:
         await session.execute(insert(table).values(code=code, active=True, **values))
+
+
+async def _order(
+    session: AsyncSession, table: type[Disposition] | type[PauseReason], codes: Sequence[str]
+) -> None:
+    for position, code in enumerate(codes):
+        await session.execute(update(table).where(table.code == code).values(position=position))
 
 
 async def _set_active(

@@ -6,7 +6,7 @@ agent's place in a queue is in agents.py. Knows nothing of Asterisk.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import delete, func, insert, select, update
 
@@ -38,6 +38,14 @@ async def save_skill(
     )
     if known is None:
         await transaction.session.execute(insert(Skill).values(code=code, active=True, **values))
+
+
+async def order_skills(transaction: Transaction, codes: Sequence[str]) -> None:
+    """Put all skills into this order."""
+    for position, code in enumerate(codes):
+        await transaction.session.execute(
+            update(Skill).where(Skill.code == code).values(position=position)
+        )
 
 
 async def set_skill_active(transaction: Transaction, code: str, active: bool) -> None:

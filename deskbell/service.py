@@ -7,6 +7,7 @@ screen pop, the journal and the desk. Every part is told what it needs and knows
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
@@ -36,7 +37,13 @@ from cti.journal import Journal
 from cti.missed_rings import MissedRings
 from cti.pbx import EmbeddedPbx, PbxFailed
 from cti.pbx import PbxSettings as EmbeddedSettings
-from cti.pbx_configuration import MenuConfig, PbxConfiguration, PhoneConfig, QueueConfig
+from cti.pbx_configuration import (
+    BadConfiguration,
+    MenuConfig,
+    PbxConfiguration,
+    PhoneConfig,
+    QueueConfig,
+)
 from cti.screen_pop import ScreenPops
 from cti.switchboard import AmiAddress, Switchboard
 from deskbell.failure import CommandFailed
@@ -172,13 +179,17 @@ class Service:
                 except AmiError as error:
                     log.warning("PBX %s takes its agents later: %s", switchboard.name, error)
                     said.add("later")
-        return next((word for word in ("later", "reload") if word in said), "")
+        return next((word for word in ("refused", "later", "reload") if word in said), "")
 
     async def _configure(
         self, pbx: PbxSettings, agents: Sequence[AgentRecord], all_queues: Sequence[QueueRecord]
     ) -> str:
         """Give our own Asterisk its files anew if they say something else now."""
-        wanted = pbx_configuration(pbx, agents, all_queues)
+        try:
+            wanted = pbx_configuration(pbx, agents, all_queues)
+        except BadConfiguration as error:
+            log.warning("PBX %s keeps what it has: %s", pbx.name, error)
+            return "refused"
         embedded = self.embedded.get(pbx.name)
         told = self._configured.get(pbx.name)
         if told is not None and (told.queues, told.phones) == (wanted.queues, wanted.phones):
@@ -209,10 +220,15 @@ class Service:
                 self.switchboards[pbx.name],
                 address,
                 self.bus,
-                embedded,
-                pbx.media_address if embedded is None else embedded.media_address,
+                embedded=embedded,
+                media_address=pbx.media_address if embedded is None else embedded.media_address,
+                queue_number=functools.partial(self._queue_number, pbx.name),
             )
         return None
+
+    def _queue_number(self, pbx: str, name: str) -> str:
+        told = self._configured[pbx].queues
+        return next((queue.number for queue in told if queue.name == name), "")
 
     async def _phone_chosen(self) -> None:
         await self.apply_settings()
