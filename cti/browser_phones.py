@@ -174,6 +174,8 @@ class BrowserPhones:
                 "webrtc": "yes",
                 "dtls_auto_generate_cert": "yes",
                 "allow": "!all,opus,ulaw,alaw",
+                # The other party's name changes without a new negotiation of the sound.
+                "connected_line_method": "update",
                 "rtp_timeout": str(self._media.silent_seconds),
                 "rtp_timeout_hold": str(self._media.silent_on_hold_seconds),
             },

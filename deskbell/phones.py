@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -19,6 +19,7 @@ from crm_store.signals import PbxLinkChanged, Signal
 from cti.ami import AmiError
 from cti.ari import Ari, AriAddress, AriFailed, HeldByFile
 from cti.browser_phones import SIP_DOMAIN, BrowserPhones, DeskAccount, PhoneMedia
+from cti.lost_phones import LostPhones
 from cti.pbx import EmbeddedPbx
 from cti.pbx_configuration import PhoneConfig
 from cti.phone_legs import PhoneLeg, legs_of
@@ -35,13 +36,17 @@ class Phones:
         switchboard: Switchboard,
         address: AriAddress,
         bus: Bus,
-        embedded: EmbeddedPbx | None,
+        *,
+        embedded: EmbeddedPbx | None = None,
         media_address: str = "",
+        queue_number: Callable[[str], str] = lambda name: "",
     ) -> None:
         self._switchboard = switchboard
         self._embedded = embedded
         self._ari = Ari(address)
         self._phones = BrowserPhones(self._ari, PhoneMedia(address=media_address))
+        self._lost = LostPhones(switchboard, queue_number)
+        self._endpoints: list[str] = []
         self._restoring: asyncio.Task[None] | None = None
         bus.listen(self._on_signal, PbxLinkChanged)
 
@@ -53,11 +58,13 @@ class Phones:
             legs=self._legs,
             chosen=chosen,
             web_socket=lambda: self._phones.web_socket,
+            connected=lambda extension, there: self._lost.connected(f"PJSIP/{extension}", there),
         )
 
     def know(self, agents: Sequence[AgentRecord]) -> None:
         """These agents have phones; our own Asterisk's desk phones keep a standing account."""
         with_phone = [agent for agent in agents if agent.extension]
+        self._endpoints = [f"PJSIP/{agent.extension}" for agent in with_phone]
         resting = {}
         if self._embedded is not None:
             for agent in with_phone:
@@ -80,12 +87,16 @@ class Phones:
         if self._restoring is not None:
             self._restoring.cancel()
             await asyncio.gather(self._restoring, return_exceptions=True)
+        await self._lost.close()
         await self._ari.close()
 
     def _on_signal(self, signal: Signal) -> None:
-        ours = isinstance(signal, PbxLinkChanged) and signal.pbx == self._switchboard.name
-        if ours and signal.up:
+        if not isinstance(signal, PbxLinkChanged) or not signal.up:
+            return
+        if signal.pbx == self._switchboard.name:
             self._restoring = asyncio.ensure_future(self.restore())
+            # After the model was rebuilt: it is told before this signal.
+            self._lost.look_for_all(self._endpoints)
 
     async def _claim(self, extension: str, name: str) -> dict[str, Any]:
         phone = PhoneConfig(extension=extension, agent_name=name)
