@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import and_, delete, func, insert, select, update
+from sqlalchemy import and_, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from crm_store.database import Database, Transaction
@@ -159,12 +159,6 @@ async def own_penalties(database: Database, agent_id: int) -> dict[str, int]:
     query = select(AgentQueue).where(AgentQueue.agent_id == agent_id).order_by(AgentQueue.queue)
     async with database.reading() as session:
         return {entry.queue: entry.penalty for entry in await session.scalars(query)}
-
-
-async def active_admins(transaction: Transaction) -> int:
-    """How many administrators may sign in: one must be left."""
-    query = select(func.count(Agent.id)).where(Agent.role == Role.ADMIN, Agent.active)
-    return int(await transaction.session.scalar(query) or 0)
 
 
 async def find(database: Database, login: str) -> AgentRecord | None:
