@@ -319,7 +319,7 @@ export function mount(place, workplace) {
   workplace.command({
     id: "knowledge",
     title: texts.command,
-    keys: "k",
+    keys: "b",
     run: () => {
       document.getElementById(place.getAttribute("aria-labelledby"))?.click();
       if (open !== null) leave();

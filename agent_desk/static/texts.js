@@ -175,7 +175,7 @@ export function mount(place, workplace) {
   workplace.command({
     id: "texts",
     title: texts.command,
-    keys: "t",
+    keys: "i",
     run: () => {
       reveal();
       field.focus();
