@@ -36,7 +36,7 @@ ACTIONS = {
     "Redirect": "transfer calls",
     "Originate": "place calls",
 }
-WRITE_CLASSES = "call,agent,originate,reporting"
+WRITE_CLASSES = "system,call,agent,originate,reporting"
 CONTEXTS = ("from-trunk", "from-agents", "agent-leg")
 INCLUDE = "write Deskbell's files (deskbell asterisk-conf DIR) and #include them: docs/asterisk.md"
 
