@@ -6,6 +6,7 @@ import { mount as mountColumns } from "./columns.js";
 import { mount as mountCustomer } from "./customer_view.js";
 import { atNextPicture, texts } from "./elements.js";
 import { Note } from "./note.js";
+import { get } from "./requests.js";
 import { mount as mountStateMenu } from "./state_menu.js";
 import { Workplace } from "./workplace.js";
 import { mount as mountWrapUp } from "./wrap_up.js";
@@ -72,6 +73,24 @@ workplace.findable(() =>
     icon: "queue",
     run: () => workplace.dial(number),
   })),
+);
+
+workplace.findable(
+  async (words, signal) => {
+    const { call } = workplace;
+    const about = call ? { pbx: call.pbx, call: call.call } : {};
+    if (document.querySelector("[data-panel=knowledge] > *") === null) return [];
+    const { articles } = await get("/api/articles", { find: words, ...about }, { signal });
+    return articles.map(({ id, title, summary, language }) => ({
+      id: `article:${id}`,
+      group: "article",
+      title,
+      detail: summary,
+      icon: "page",
+      run: () => dispatchEvent(new CustomEvent("show-article", { detail: { id, language } })),
+    }));
+  },
+  { asked: true },
 );
 
 async function bringIn(place) {

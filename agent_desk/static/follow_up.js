@@ -33,7 +33,9 @@ export class FollowUp {
     this.#draw();
   }
 
-  clear() {
+  /** For the next call: nothing follows yet; without a call nothing can. */
+  begin(withCall) {
+    this.#place.disabled = !withCall;
     this.#place.querySelector("[name=follow-up-title]").value = "";
     this.#place.querySelector("[name=follow-up-due]").value = "";
     this.propose("");

@@ -59,7 +59,7 @@ export function mount(place, workplace) {
   workplace.command({
     id: "more-time",
     title: texts.command.more_time,
-    keys: "w",
+    keys: "e",
     when: () => !place.hidden && !part("more").hidden,
     run: () => dialog.showModal(),
   });

@@ -29,7 +29,7 @@ export function mount(panel, workplace) {
     offeredFor = key;
     proposed = null;
     problem.hidden = true;
-    followUp.clear();
+    followUp.begin(key !== null);
     tree.offer([]);
     if (key !== null) offer(key, call.queue);
   });
