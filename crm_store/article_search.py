@@ -41,7 +41,8 @@ async def search(
     ranked = []
     for article, found_in in by_article:
         place, language = _nearest(found_in, languages)
-        in_title = wanted <= set(text_search.terms([article.words[language].title]))
+        title = text_search.terms([article.words[language].title])
+        in_title = all(any(term.startswith(word) for term in title) for word in wanted)
         order = (place, not in_title, not _serves(article, queue), -article.usefulness, article.id)
         ranked.append((order, article, language))
     ranked.sort(key=lambda line: line[0])

@@ -20,7 +20,7 @@ const language = languages.includes(reader) ? reader : languages[0];
 
 let steps = parsed(raw.value);
 let chosen = steps[0]?.id ?? null;
-let wrong = new Map();
+let wrong = new Set();
 let timer = 0;
 let turn = 0;
 let trial = null;
@@ -187,9 +187,7 @@ async function check() {
     found = [{ step: "", text: error instanceof Refused ? error.message : "…" }];
   }
   if (mine !== turn) return;
-  wrong = Map.groupBy
-    ? Map.groupBy(found, ({ step }) => step)
-    : new Map(found.map((one) => [one.step, one]));
+  wrong = new Set(found.map(({ step }) => step));
   faults.replaceChildren(
     found.length === 0
       ? el("p", { class: "editor-right" }, texts.no_problems)
