@@ -358,7 +358,9 @@ class AgentWindow:
         page.on(
             "console",
             lambda said: (
-                self.problems.append(f"console: {said.text}") if said.type == "error" else None
+                self.problems.append(f"console: {said.text} {said.location['url']}")
+                if said.type == "error"
+                else None
             ),
         )
         return page
@@ -442,6 +444,14 @@ class Stage:
     ) -> SipCall:
         """Somebody calls from the telephone network; returns at once."""
         return await self.network.call(caller, number, tone=tone)
+
+    async def fresh_pages(self) -> None:
+        """Both desks as they are after a load, their phones ready."""
+        for agent in self.agents:
+            await agent.page.goto(f"{agent.url}/desk")
+        for agent in self.agents:
+            await agent.panel.is_ready()
+            agent.problems.clear()
 
     async def clear(self) -> None:
         """No call, nobody in a queue, nothing on a screen."""

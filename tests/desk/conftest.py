@@ -27,8 +27,7 @@ async def whole_stage(
 @pytest_asyncio.fixture(loop_scope="module")
 async def stage(whole_stage: Stage) -> AsyncIterator[Stage]:
     """Both agents at their desks, phones ready, in no queue, without a call."""
-    for agent in whole_stage.agents:
-        agent.problems.clear()
+    await whole_stage.fresh_pages()
     yield whole_stage
     problems = [problem for agent in whole_stage.agents for problem in agent.problems]
     await whole_stage.clear()
