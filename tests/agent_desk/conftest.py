@@ -50,6 +50,12 @@ class Presence:
     states: dict[str, AgentStateChanged] = field(default_factory=dict)
     asked: list[tuple[Any, ...]] = field(default_factory=list)
     link_is_up: bool = True
+    settings_told: int = 0
+    settings_answer: str = ""
+
+    async def apply_settings(self) -> str:
+        self.settings_told += 1
+        return self.settings_answer
 
     def control(self) -> AgentControl:
         return AgentControl(
@@ -235,6 +241,7 @@ async def desk(sqlite_database: Database) -> AsyncIterator[RunningDesk]:
         database=sqlite_database,
         bus=bus,
         agents=presence.control(),
+        apply_settings=presence.apply_settings,
         link_is_up=lambda: presence.link_is_up,
     )
     app = create_app(parts)
