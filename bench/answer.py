@@ -140,7 +140,7 @@ async def measure(folder: Path, calls: int) -> dict[str, Any]:
         address = await stack.enter_async_context(bare_page())
         socket = f"ws://{pbx.sip_address}:{pbx.http_port}/ws"
         await bare.goto(f"{address}?user={BARE_USER}&secret={secret}&socket={socket}")
-        await bare.wait_for_function("document.title === 'registered'")
+        await bare.wait_for_function("() => document.title === 'registered'")
         network = await stack.enter_async_context(service.network())
         await desk.serve("sales")
         ways = [
@@ -176,7 +176,7 @@ async def one_call(network: SipNetwork, way: Way, desk: AgentWindow) -> Answered
     await way.page.evaluate(ANSWER_AT_ONCE, way.button)
     call = await network.call(CUSTOMER, way.number)
     assert call.invited_at is not None
-    clicked = await (await way.page.wait_for_function("window.pressedAt")).json_value()
+    clicked = await (await way.page.wait_for_function("() => window.pressedAt")).json_value()
     clicked_at = clicked / 1000 - wall_clock
     page_at, caller_at = await asyncio.gather(
         sound_in_page(way.page, clicked, wall_clock), sound_at_caller(call, way.tone, clicked_at)

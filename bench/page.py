@@ -143,7 +143,7 @@ async def load_once(browser: Browser, desk: RunningDesk) -> Load:
     sizes: list[int] = []
     devtools.on("Network.loadingFinished", lambda done: sizes.append(done["encodedDataLength"]))
     await page.goto("/desk")
-    await page.wait_for_function("window.seen.interactive !== null")
+    await page.wait_for_function("() => window.seen.interactive !== null")
     await page.wait_for_load_state("networkidle")
     seen = await page.evaluate(
         """() => ({
@@ -168,7 +168,7 @@ async def hear_the_news(browser: Browser, desk: RunningDesk, frames: int) -> dic
     devtools = await context.new_cdp_session(page)
     await devtools.send("Performance.enable")
     await page.goto("/desk")
-    await page.wait_for_function("window.seen.interactive !== null")
+    await page.wait_for_function("() => window.seen.interactive !== null")
     await page.wait_for_load_state("networkidle")
     calls = itertools.count(1)
     await send(desk, WARM_UP_FRAMES, calls)
