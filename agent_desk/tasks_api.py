@@ -13,6 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
+from agent_desk.desk_texts import desk_texts
 from agent_desk.gate import Access, Route
 from agent_desk.rendering import page
 from agent_desk.task_board import TaskBoard, task_document
@@ -167,22 +168,35 @@ async def _act(
             raise web.HTTPBadRequest
 
 
+async def list_places(request: web.Request) -> web.StreamResponse:
+    """GET: {"queues": [[name, title]], "agents": [[login, name]]}: whose a task may be."""
+    return json_answer(await _places(request))
+
+
 async def show_tasks(request: web.Request) -> web.StreamResponse:
     """GET /tasks: the list, with filters; supervisors see everybody's."""
-    database = request.app[PARTS].database
-    code = language_of(request).code
+    places = await _places(request)
     return page(
         request,
         "tasks.html",
-        everybody=[
+        everybody=places["agents"],
+        queue_titles=places["queues"],
+        texts=desk_texts(language_of(request))
+        | {"me": signed_in(request).agent.login, "queues": dict(places["queues"])},
+    )
+
+
+async def _places(request: web.Request) -> dict[str, list[tuple[str, str]]]:
+    database = request.app[PARTS].database
+    code = language_of(request).code
+    return {
+        "queues": [(queue.name, queue.title(code)) for queue in await queues.all_queues(database)],
+        "agents": [
             (agent.login, agent.display_name)
             for agent in await agents.all_agents(database)
             if agent.active
         ],
-        queue_titles=[
-            (queue.name, queue.title(code)) for queue in await queues.all_queues(database)
-        ],
-    )
+    }
 
 
 async def _task_of(request: web.Request) -> TaskLine:
@@ -231,6 +245,7 @@ def _moment(request: web.Request, wish: Mapping[str, Any]) -> datetime:
 ROUTES = (
     Route("GET", "/tasks", show_tasks, Access.AGENTS),
     Route("GET", "/api/tasks", list_tasks, Access.AGENTS),
+    Route("GET", "/api/tasks/places", list_places, Access.AGENTS),
     Route("POST", "/api/tasks", create_task, Access.AGENTS),
     Route("POST", "/api/tasks/{task_id}", change_task, Access.AGENTS),
 )

@@ -112,7 +112,6 @@ export class Story {
     this.#days = null;
     await this.#ask((entries) => {
       this.#list.replaceChildren();
-      this.#list.scrollTop = 0;
       if (entries.length === 0) {
         const searched = this.#find.value.trim() || this.#chip;
         this.#list.append(
@@ -156,14 +155,11 @@ export class Story {
     );
     button.addEventListener("click", () => this.#ask());
     this.#list.append(button);
-    const seen = new IntersectionObserver(
-      (changes) => {
-        if (!changes.some((change) => change.isIntersecting)) return;
-        seen.disconnect();
-        if (button.isConnected) this.#ask();
-      },
-      { root: this.#list.scrollHeight > this.#list.clientHeight ? this.#list : null },
-    );
+    const seen = new IntersectionObserver((changes) => {
+      if (!changes.some((change) => change.isIntersecting)) return;
+      seen.disconnect();
+      if (button.isConnected) this.#ask();
+    });
     seen.observe(button);
   }
 

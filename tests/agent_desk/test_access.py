@@ -138,6 +138,7 @@ EXPECTED = {
     ("GET", "/api/customers/{customer_id}/story"): DATA,
     ("GET", "/tasks"): PAGE,
     ("GET", "/api/tasks"): DATA,
+    ("GET", "/api/tasks/places"): DATA,
     ("POST", "/api/tasks"): Expected(401, 400, 400),
     ("POST", "/api/tasks/{task_id}"): Expected(401, 404, 404),
     ("GET", "/api/dispositions"): DATA,
