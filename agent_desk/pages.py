@@ -26,15 +26,27 @@ from crm_store.phone_numbers import to_e164
 
 HISTORY_PAGE = 30
 
-PANELS = ("phone", "story", "script", "tasks", "knowledge", "texts")
-"""What the desk page brings in: templates/panels/NAME.html, static/NAME.css and NAME.js."""
+PANELS = {
+    "phone": "phone_panel.js",
+    "story": "story.js",
+    "script": "script.js",
+    "tasks": "tasks.js",
+    "knowledge": "knowledge.js",
+    "texts": "texts.js",
+}
+"""What the desk page brings in after its first picture: the module of templates/panels/NAME.html;
+its style is static/NAME.css."""
 
 
 @cache
-def desk_panels() -> tuple[str, ...]:
-    """The panels that are built into this desk."""
+def desk_panels() -> dict[str, str]:
+    """The panels that are built into this desk, with their modules."""
     folder = TEMPLATE_FOLDER / "panels"
-    return tuple(name for name in PANELS if (folder / f"{name}.html").exists())
+    return {
+        name: module
+        for name, module in PANELS.items()
+        if (folder / f"{name}.html").exists() and module in static_files()
+    }
 
 
 async def show_start(request: web.Request) -> web.StreamResponse:
@@ -54,6 +66,7 @@ async def show_desk(request: web.Request) -> web.StreamResponse:
             ("colleagues", _("Colleagues")),
             *((name, titles[name]) for name in titles if name in there),
         ],
+        panels=there,
         panel_styles=[name for name in there if f"{name}.css" in static_files()],
         **await _live_values(request),
     )

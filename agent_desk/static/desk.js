@@ -11,15 +11,6 @@ import { mount as mountStateMenu } from "./state_menu.js";
 import { Workplace } from "./workplace.js";
 import { mount as mountWrapUp } from "./wrap_up.js";
 
-const PANELS = {
-  phone: "phone_panel.js",
-  story: "story.js",
-  script: "script.js",
-  tasks: "tasks.js",
-  knowledge: "knowledge.js",
-  texts: "texts.js",
-};
-
 const find = (which) => document.querySelector(`[data-${which}]`);
 const workplace = new Workplace();
 workplace.note = new Note(find("note"), find("note-state"));
@@ -94,10 +85,9 @@ workplace.findable(
 );
 
 async function bringIn(place) {
-  const file = PANELS[place.dataset.panel];
   // A panel that fails takes nothing else with it.
   try {
-    const panel = await import(new URL(file, import.meta.url));
+    const panel = await import(new URL(place.dataset.module, import.meta.url));
     await panel.mount(place, workplace);
   } catch (error) {
     console.error(error);
@@ -106,8 +96,6 @@ async function bringIn(place) {
 
 requestAnimationFrame(() =>
   setTimeout(() => {
-    for (const place of document.querySelectorAll("[data-panel]")) {
-      if (place.childElementCount > 0) bringIn(place);
-    }
+    for (const place of document.querySelectorAll("[data-panel]:not(:empty)")) bringIn(place);
   }),
 );
