@@ -95,13 +95,12 @@ export class WhereTo extends Dialog {
   #colleague(agent) {
     const reason = pageTexts.pause_reasons?.[agent.reason];
     const state = agent.state === "paused" && reason ? reason : pageTexts.state[agent.state];
-    const away = agent.state === "offline";
     return el(
       "li",
       { "data-state": agent.state, "data-agent": agent.agent },
       el("span", { class: "dot", "aria-hidden": "true" }),
       el("span", { class: "to-name" }, name(agent.name), " ", el("span", { class: "muted" }, state)),
-      ...(away ? [] : this.#buttons(() => agent.agent, agent.name)),
+      ...this.#buttons(() => agent.agent, agent.name),
     );
   }
 

@@ -8,6 +8,8 @@ const GATHERING_MS = 50;
 const WAY_LOST_MS = 3_000;
 const READY_STEP_MS = 40;
 const READY_STEPS = 75;
+const KEY_MS = 120;
+const KEY_GAP_MS = 70;
 const BUSY = 486;
 
 let counter = 0;
@@ -38,6 +40,7 @@ export class Leg {
   #sound = new Audio();
   #microphone = null;
   #former = null;
+  #keys = Promise.resolve();
   #mayEnd = false;
   #localTag = "";
   #remoteTag = "";
@@ -240,9 +243,14 @@ export class Leg {
     this.#changed(this);
   }
 
-  /** Keys in the sound stream (RFC 4733). */
-  keypad(tones) {
-    this.#session.sendDTMF(tones, { transportType: "RFC2833", duration: 120, interToneGap: 70 });
+  /** A key in the sound stream (RFC 4733); one after the other, however fast they are pressed. */
+  keypad(key) {
+    const before = this.#keys;
+    this.#keys = before.then(async () => {
+      const senders = this.connection?.getSenders() ?? [];
+      senders.find((one) => one.dtmf?.canInsertDTMF)?.dtmf.insertDTMF(key, KEY_MS, KEY_GAP_MS);
+      await pause(KEY_MS + KEY_GAP_MS * 2);
+    });
   }
 
   /** Give the call away, or put `other` in this phone's place. Answers whether the PBX did it. */

@@ -6,7 +6,7 @@ import { count } from "./moments.js";
 import { Phone } from "./phone.js";
 import { Keypad, WhereTo } from "./phone_dialogs.js";
 import { mountStatus } from "./phone_status.js";
-import { Refused } from "./requests.js";
+import { get, Refused } from "./requests.js";
 import { whoIs } from "./workplace.js";
 
 const texts = textsOf("phone");
@@ -25,7 +25,7 @@ class PhonePanel {
   #parked;
   #keypad;
   #whereTo;
-  #queuesThatAnswer = texts.auto_answer ?? [];
+  #answeredByItself = new Set();
 
   constructor(place, workplace, phone) {
     this.phone = phone;
@@ -40,16 +40,29 @@ class PhonePanel {
   start() {
     const { phone } = this;
     phone.onRefused = (error) => this.#say(error);
-    phone.answersItself = (leg) => this.#queuesThatAnswer.includes(this.#document(leg)?.queue);
+    phone.answersItself = (leg) => this.#answeredByItself.has(this.#document(leg)?.queue);
     this.#commands();
     phone.listen(() => this.#draw());
+    let served = "";
     this.#workplace.listen(({ state }) => {
       phone.keepOpen(state !== null && state.state !== "offline");
       this.#draw();
+      if (state && served !== (served = state.queues.join())) this.#learnQueues();
     });
     this.#workplace.follow("parked", (documents) => this.#drawParked([...documents.values()]));
     this.#workplace.phone = phone;
     phone.start();
+  }
+
+  /** Which queues' calls are answered by the phone itself: asked whenever others are served. */
+  async #learnQueues() {
+    try {
+      const { queues } = await get("/api/me");
+      const found = queues.filter((queue) => queue.auto_answer);
+      this.#answeredByItself = new Set(found.map((queue) => queue.name));
+    } catch {
+      // As it was; the agent answers by hand.
+    }
   }
 
   /** Do it, and say in words what went wrong. */

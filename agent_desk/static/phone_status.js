@@ -4,7 +4,8 @@
 import { el, put, show, textsOf } from "./elements.js";
 
 const texts = textsOf("phone");
-const ECHO = "echo";
+/** The dialplan's own echo (asterisk_conf, tests-of-the-line). */
+const ECHO = "699";
 
 export function mountStatus(menu, panel, workplace) {
   if (!menu) return;
@@ -57,7 +58,7 @@ export function mountStatus(menu, panel, workplace) {
     }
   });
   part("redial").addEventListener("click", () => phone.dial(phone.lastDialled));
-  part("test").addEventListener("click", () => phone.dial(texts.echo_number ?? ECHO));
+  part("test").addEventListener("click", () => phone.dial(ECHO));
   part("kind").addEventListener("change", (event) =>
     panel
       .attempt(async () => {

@@ -1,5 +1,5 @@
-"""The phone in the page, by its buttons: Chromium on a running Deskbell, with a real Asterisk and a
-caller from the telephone network. What is true is asked of Asterisk, and of what each side hears."""
+"""The phone in the page, by its buttons: Chromium on a running Deskbell, a real Asterisk and a caller
+from the telephone network. What is true is asked of Asterisk, and of what each side hears."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ from tests.service_fixtures import (
     mall_pbx,
     mall_template,
     mall_url,
+    sign_in_page,
 )
+from tests.talking_browser import EARS
 
 __all__ = ["mall_template", "mall_url"]
 
@@ -75,7 +77,7 @@ async def reachable(page: Page) -> None:
 
 
 @pytest.fixture
-async def scene(tmp_path: Path, mall_url: str) -> AsyncIterator[Scene]:  # noqa: F811
+async def scene(tmp_path: Path, mall_url: str) -> AsyncIterator[Scene]:
     async with AsyncExitStack() as stack:
         pbx = await stack.enter_async_context(await mall_pbx(tmp_path / "pbx", mall_url))
         service = await stack.enter_async_context(
@@ -131,3 +133,90 @@ async def test_a_reload_in_a_call_brings_it_back(scene: Scene) -> None:
     await scene.press("hold")
     await caller_hears(call, LIN.tone)
     await hears(scene.page, CALLER_TONE)
+
+
+async def test_keys_are_heard_as_keys(scene: Scene) -> None:
+    call = await scene.answered()
+    await scene.page.keyboard.press("k")
+    await scene.page.locator("[data-keypad] [data-key='5']").click()
+    await scene.page.keyboard.press("0")
+    await scene.page.keyboard.press("#")
+    await expect(scene.page.locator("[data-keypad-typed]")).to_have_text("50#")
+
+    async def heard() -> bool:
+        return call.audio.digits_heard == "50#"
+
+    await eventually(heard, "the caller hears the keys")
+
+
+async def test_declined_it_rings_no_more(scene: Scene) -> None:
+    await scene.call_lin()
+    await expect(scene.page.locator(".leg[data-state=ringing]")).to_have_count(1)
+    await scene.page.keyboard.press("d")
+    await expect(scene.page.locator(".leg")).to_have_count(0)
+
+
+async def test_another_tab_takes_the_phone_and_the_call(scene: Scene) -> None:
+    call = await scene.answered()
+    other = await scene.lin.new_page()
+    await other.goto(f"{scene.service.url}/desk")
+    await expect(other.locator(".phone-notice")).to_contain_text("Another tab")
+    await hears(scene.page, CALLER_TONE)
+
+    await other.locator(".phone-notice button").click()
+    await reachable(other)
+    await hears(other, CALLER_TONE)
+    await caller_hears(call, LIN.tone)
+    await scene.asterisk.together("1001", "trunk")
+    await expect(scene.page.locator(".phone-notice")).to_contain_text("Another tab")
+    await expect(scene.page.locator(".leg")).to_have_count(0)
+
+    await other.close()
+    await reachable(scene.page)
+    await hears(scene.page, CALLER_TONE)
+    await caller_hears(call, LIN.tone)
+
+
+async def test_another_computer_takes_the_phone_and_sleep_does_not_take_it_back(
+    scene: Scene,
+) -> None:
+    call = await scene.answered()
+    await scene.lin.context.set_offline(True)
+    async with AsyncExitStack() as stack:
+        context = await scene.lin.browser.new_context(permissions=["microphone"])
+        stack.push_async_callback(context.close)
+        await context.add_init_script(path=EARS)
+        other = await context.new_page()
+        await sign_in_page(other, scene.service.url, LIN.login)
+        await reachable(other)
+        await hears(other, CALLER_TONE)
+        await caller_hears(call, LIN.tone)
+
+        await scene.lin.context.set_offline(False)
+        await expect(scene.page.locator(".phone-notice")).to_contain_text("another computer")
+        await caller_hears(call, LIN.tone)
+        await reachable(other)
+        scene.lin.problems.clear()  # requests while offline
+
+    await scene.page.locator(".phone-notice button").click()
+    await reachable(scene.page)
+    await hears(scene.page, CALLER_TONE)
+    await caller_hears(call, LIN.tone)
+
+
+async def test_a_cut_connection_comes_back_and_the_call_with_it(scene: Scene) -> None:
+    call = await scene.answered()
+    await scene.lin.context.set_offline(True)
+    await expect(scene.page.locator("[data-phone-menu] summary")).to_have_attribute(
+        "data-phone", "away", timeout=40_000
+    )
+    await scene.lin.context.set_offline(False)
+    await reachable(scene.page)
+    await caller_hears(call, LIN.tone)
+    await hears(scene.page, CALLER_TONE)
+    await scene.press("hold")
+    await caller_hears_music(call, LIN.tone)
+    await scene.press("hold")
+    await scene.press("hang_up")
+    await scene.asterisk.gone("trunk")
+    scene.lin.problems.clear()
