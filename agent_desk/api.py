@@ -113,12 +113,13 @@ async def choose_customer(request: web.Request) -> web.StreamResponse:
 
 
 async def show_note(request: web.Request) -> web.StreamResponse:
-    """GET ?pbx=&call=: {"note": text} as last saved, for a desk that was reloaded."""
+    """GET ?pbx=&call=: {"note": my own text} as last saved, for a desk that was reloaded."""
     _own_call(request, request.query)
-    found = await interactions.of_call(
-        request.app[PARTS].database, request.query["pbx"], request.query["call"]
-    )
-    return json_answer({"note": found.note if found else ""})
+    database = request.app[PARTS].database
+    found = await interactions.of_call(database, request.query["pbx"], request.query["call"])
+    login = signed_in(request).agent.login
+    note = await interactions.note_of(database, found.id, login) if found else ""
+    return json_answer({"note": note})
 
 
 async def save_note(request: web.Request) -> web.StreamResponse:
@@ -132,7 +133,9 @@ async def save_note(request: web.Request) -> web.StreamResponse:
     if found is None:
         return json_answer({"saved": False})
     async with database.transaction() as transaction:
-        await interactions.save_note(transaction, found.id, note)
+        await interactions.save_note(
+            transaction, found.id, note, agent=signed_in(request).agent.login
+        )
     return json_answer({"saved": True})
 
 

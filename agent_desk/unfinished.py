@@ -10,12 +10,13 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import select
 
-from agent_desk.agent_screens import UNFINISHED_LIMIT, AgentScreens, call_key
+from agent_desk.agent_screens import NOT_RECORDED, UNFINISHED_LIMIT, AgentScreens, call_key
 from agent_desk.caller_display import shown_number
 from agent_desk.push import Document
 from crm_store import customers, interactions
 from crm_store.database import Database
 from crm_store.models import Call, CallState
+from crm_store.signals import Direction
 
 NOT_OLDER_THAN = timedelta(hours=24)
 """What nobody wrapped up for longer is left to the history."""
@@ -49,13 +50,15 @@ class UnfinishedWork:
             call = await session.scalar(select(Call).where(Call.id == line.call_id))
         if call is None or call.state is not CallState.ENDED or call.ended_at is None:
             return
+        outbound = call.direction is Direction.OUTBOUND
+        other = call.callee if outbound else call.caller
         document: Document = {
             "pbx": call.pbx,
             "call": call.linkedid,
             "state": "ended",
             "queue": call.queue or "",
-            "caller": call.caller,
-            "shown_caller": shown_number(call.caller),
+            "caller": other,
+            "shown_caller": shown_number(other),
             "caller_name": "",
             "direction": call.direction.value,
             "endpoint": call.answered_by or "",
@@ -63,6 +66,7 @@ class UnfinishedWork:
             "answered_at": None,
             "ended_at": call.ended_at.timestamp(),
             "cause": "",
+            **NOT_RECORDED,
         }
         card = await customers.card(self._database, line.customer_id) if line.customer_id else None
         self._screens.restore(

@@ -28,9 +28,10 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from crm_store import interactions
 from crm_store.database import Database, Transaction
 from crm_store.facts import Fact, InteractionClosed, InteractionOpened
-from crm_store.models import Call, CallState, Channel, Interaction
+from crm_store.models import Call, CallState, Channel, Interaction, WrapUp
 from crm_store.signals import CallSummary, Direction, Outcome
 
 CallKey = tuple[str, str]  # pbx, linkedid
@@ -170,7 +171,18 @@ async def merge_call(transaction: Transaction, pbx: str, *, merged: str, into: s
     )
     if moved is not None and taken is not None:
         await _close_interactions(transaction, [Interaction.id == moved], datetime.now(UTC))
+        await _move_wrap_ups(transaction, moved, taken)
     await session.execute(delete(Call).where(Call.id == gone.id))
+
+
+async def _move_wrap_ups(transaction: Transaction, interaction_id: int, into: int) -> None:
+    """Who took part in the one takes part in the other; what they wrote stays where it was."""
+    session = transaction.session
+    drafts = WrapUp.interaction_id == interaction_id, WrapUp.closed_at.is_(None)
+    agents = await session.scalars(select(WrapUp.agent).where(*drafts).order_by(WrapUp.id))
+    await interactions.join_agents(transaction, [(into, agent) for agent in agents])
+    await session.execute(delete(WrapUp).where(*drafts, WrapUp.note == ""))
+    await session.execute(update(WrapUp).where(*drafts).values(closed_at=datetime.now(UTC)))
 
 
 async def end_lost_calls(
@@ -255,12 +267,24 @@ async def _record_some(
         for record in records
         if record.direction is not Direction.INTERNAL and known[record.key].id is None
     ]
+    opened: list[tuple[CallKey, Any]] = []
     if missing:
         await connection.execute(_OPEN_INTERACTION[connection.dialect.name], missing)
         opened = [(key, row) for key, row in known.items() if row.id is None]
         known = await _known(connection, records)
         await transaction.emit(*(_opened(known[key]) for key, _ in opened if known[key].id))
     await _tell_interactions(transaction, connection, records, known, now)
+    new = {key for key, _ in opened}
+    await interactions.join_agents(
+        transaction,
+        [
+            (known[record.key].id, record.agent)
+            for record in records
+            if record.agent
+            and known[record.key].id is not None
+            and (record.key in new or record.agent != known[record.key].agent)
+        ],
+    )
     return {key: RecordedCall(row.call_id, row.id) for key, row in known.items()}
 
 

@@ -1,22 +1,26 @@
 """Interactions: one contact between a person and the house, on any channel.
 
-Owns their life from opened to closed with a disposition, and the history that a card and a desk
-show. Emits InteractionOpened and InteractionClosed. Knows no channel's technique: calls write
-theirs through `calls`, mail and the rest through their own modules.
+Owns their life from opened to closed with a disposition, what each agent on one wrote of it, and
+the history that a card and a desk show. Emits InteractionOpened and InteractionClosed. Knows no
+channel's technique: calls write theirs through `calls`, mail and the rest through modules of their
+own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import Select, and_, insert, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from crm_store import audit
+from crm_store import audit, text_search
 from crm_store.database import Database, Transaction
 from crm_store.facts import InteractionClosed, InteractionOpened
-from crm_store.models import Call, Channel, Customer, Interaction
+from crm_store.models import Agent, Call, Channel, Customer, Interaction, WrapUp
 from crm_store.signals import Direction
 
 
@@ -97,17 +101,24 @@ async def close(
 ) -> bool:
     """Close it. Closing again changes what is given and keeps the first moment: then False.
 
-    Raises LookupError if there is no such interaction.
+    `note` and `disposition` are `agent`'s own; the interaction has the last disposition, and all
+    agents' notes. Raises LookupError if there is no such interaction.
     """
     row = await _locked(transaction, interaction_id)
     first = row.closed_at is None
+    moment = at or datetime.now(UTC)
     if first:
-        row.closed_at = at or datetime.now(UTC)
+        row.closed_at = moment
     row.disposition = disposition if disposition is not None else row.disposition
     row.agent = agent if agent is not None else row.agent
     row.summary = summary if summary is not None else row.summary
-    row.note = note if note is not None else row.note
+    if agent is None:
+        row.note = note if note is not None else row.note
+    else:
+        values = {"closed_at": moment, "disposition": disposition, "note": note}
+        await _write_up(transaction, row, agent, moment, values)
     await transaction.session.flush()
+    await text_search.index_interaction(transaction, interaction_id)
     if first:
         await transaction.emit(
             InteractionClosed(
@@ -119,16 +130,46 @@ async def close(
     return first
 
 
-async def save_note(transaction: Transaction, interaction_id: int, note: str) -> None:
-    """Keep a note while it is being written. Raises LookupError if there is no such interaction."""
-    found = await transaction.session.scalar(
-        update(Interaction)
-        .where(Interaction.id == interaction_id)
-        .values(note=note)
-        .returning(Interaction.id)
+async def save_note(
+    transaction: Transaction, interaction_id: int, note: str, *, agent: str | None = None
+) -> None:
+    """Keep a note while it is being written, by `agent` or by nobody in particular.
+
+    Raises LookupError if there is no such interaction.
+    """
+    row = await _locked(transaction, interaction_id)
+    if agent is None:
+        row.note = note
+    else:
+        await _write_up(transaction, row, agent, datetime.now(UTC), {"note": note})
+    await transaction.session.flush()
+    await text_search.index_interaction(transaction, interaction_id)
+
+
+async def join_agents(transaction: Transaction, joined: Iterable[tuple[int, str]]) -> None:
+    """These agents (logins) take part in these interactions, and have each to wrap up."""
+    rows = [
+        {
+            "interaction_id": interaction_id,
+            "agent": agent,
+            "note": "",
+            "saved_at": datetime.now(UTC),
+        }
+        for interaction_id, agent in joined
+    ]
+    if rows:
+        connection = await transaction.session.connection()
+        make = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
+        await connection.execute(make(WrapUp.__table__).on_conflict_do_nothing(), rows)  # type: ignore[arg-type]
+
+
+async def note_of(database: Database, interaction_id: int, agent: str) -> str:
+    """What this agent has written of it so far."""
+    query = select(WrapUp.note).where(
+        WrapUp.interaction_id == interaction_id, WrapUp.agent == agent
     )
-    if found is None:
-        raise LookupError(f"there is no interaction {interaction_id}")
+    async with database.reading() as session:
+        return await session.scalar(query) or ""
 
 
 async def add_keyed(transaction: Transaction, interaction_id: int, keyed: Sequence[str]) -> None:
@@ -176,9 +217,20 @@ async def of_call(database: Database, pbx: str, linkedid: str) -> PastInteractio
 
 async def open_of_agent(database: Database, agent: str) -> list[PastInteraction]:
     """What this agent has not yet wrapped up, newest first: the desk asks after a restart."""
+    own = and_(WrapUp.interaction_id == Interaction.id, WrapUp.agent == agent)
     return await _read(
         database,
-        _LINES.where(Interaction.agent == agent, Interaction.closed_at.is_(None))
+        _LINES.outerjoin(WrapUp, own)
+        .where(
+            or_(
+                and_(WrapUp.id.is_not(None), WrapUp.closed_at.is_(None)),
+                and_(
+                    WrapUp.id.is_(None),
+                    Interaction.agent == agent,
+                    Interaction.closed_at.is_(None),
+                ),
+            )
+        )
         .order_by(Interaction.opened_at.desc(), Interaction.id.desc())
         .limit(50),
     )
@@ -227,6 +279,31 @@ async def _read(database: Database, query: Select[*tuple[object, ...]]) -> list[
         return [
             PastInteraction(**(dict(row._mapping) | {"keyed": tuple(row.keyed)})) for row in rows
         ]
+
+
+async def _write_up(
+    transaction: Transaction, row: Interaction, agent: str, at: datetime, values: dict[str, Any]
+) -> None:
+    """Change what is given of the agent's own wrap-up, and join all agents' notes."""
+    session = transaction.session
+    await join_agents(transaction, [(row.id, agent)])
+    given = {name: value for name, value in values.items() if value is not None}
+    await session.execute(
+        update(WrapUp)
+        .where(WrapUp.interaction_id == row.id, WrapUp.agent == agent)
+        .values(saved_at=at, **given)
+    )
+    written = await session.execute(
+        select(WrapUp.agent, Agent.display_name, WrapUp.note)
+        .outerjoin(Agent, Agent.login == WrapUp.agent)
+        .where(WrapUp.interaction_id == row.id, WrapUp.note != "")
+        .order_by(WrapUp.id)
+    )
+    notes = [(line.display_name or line.agent, line.note) for line in written]
+    if len(notes) > 1:
+        row.note = "\n\n".join(f"{name}: {note}" for name, note in notes)
+    else:
+        row.note = notes[0][1] if notes else ""
 
 
 async def _locked(transaction: Transaction, interaction_id: int) -> Interaction:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,7 +10,7 @@ from crm_store import audit, calls, customers, interactions
 from crm_store.calls import CallRecord
 from crm_store.customers import NewCustomer
 from crm_store.database import Database
-from crm_store.models import CallState, Channel, FactRow
+from crm_store.models import CallState, Channel, FactRow, WrapUp
 from crm_store.signals import Direction
 
 pytestmark = pytest.mark.db
@@ -59,6 +60,74 @@ async def test_an_interaction_from_opened_to_closed(database: Database) -> None:
         ("InteractionOpened", None),
         ("InteractionClosed", "sold"),
     ]
+
+
+async def test_each_agent_of_a_call_has_a_note_and_a_wrap_up_of_their_own(
+    database: Database,
+) -> None:
+    live = CallRecord(
+        pbx="main",
+        linkedid="1.1",
+        state=CallState.LIVE,
+        direction=Direction.INBOUND,
+        caller="+8613800138000",
+        callee="600",
+        started_at=NOW,
+        agent="lin",
+    )
+    for agent in ("lin", "maria", "lin"):
+        async with database.transaction() as transaction:
+            recorded = await calls.record_calls(transaction, [replace(live, agent=agent)])
+    row_id = recorded["main", "1.1"].interaction_id
+    assert row_id is not None
+    for agent in ("lin", "maria"):
+        assert [line.id for line in await interactions.open_of_agent(database, agent)] == [row_id]
+    async with database.transaction() as transaction:
+        await interactions.save_note(transaction, row_id, "asks for the bill", agent="lin")
+        await interactions.save_note(transaction, row_id, "half a no", agent="maria")
+        await interactions.close(
+            transaction, row_id, disposition="passed_on", agent="lin", note="asked for the bill"
+        )
+    assert await interactions.note_of(database, row_id, "maria") == "half a no"
+    assert await interactions.note_of(database, row_id, "omid") == ""
+    assert await interactions.open_of_agent(database, "lin") == []
+    assert [line.id for line in await interactions.open_of_agent(database, "maria")] == [row_id]
+    async with database.transaction() as transaction:
+        await interactions.close(
+            transaction, row_id, disposition="solved", agent="maria", note="bill sent"
+        )
+    story = await interactions.find(database, row_id)
+    assert story is not None
+    assert story.note == "lin: asked for the bill\n\nmaria: bill sent"
+    assert (story.disposition, story.agent) == ("solved", "maria")
+    assert await interactions.open_of_agent(database, "maria") == []
+    async with database.reading() as session:
+        rows = await session.execute(select(WrapUp.agent, WrapUp.disposition).order_by(WrapUp.id))
+    assert [tuple(row) for row in rows] == [("lin", "passed_on"), ("maria", "solved")]
+
+
+async def test_of_two_calls_that_become_one_nobody_has_to_wrap_up_twice(
+    database: Database,
+) -> None:
+    record = CallRecord(
+        pbx="main",
+        linkedid="1.1",
+        state=CallState.LIVE,
+        direction=Direction.INBOUND,
+        caller="+8613800138000",
+        callee="600",
+        started_at=NOW,
+        agent="lin",
+    )
+    supplier = replace(record, linkedid="1.2", direction=Direction.OUTBOUND, agent="maria")
+    async with database.transaction() as transaction:
+        await calls.record_calls(transaction, [record, supplier])
+    async with database.transaction() as transaction:
+        await calls.merge_call(transaction, "main", merged="1.2", into="1.1")
+    story = await interactions.of_call(database, "main", "1.1")
+    assert story is not None
+    for agent in ("lin", "maria"):
+        assert [line.id for line in await interactions.open_of_agent(database, agent)] == [story.id]
 
 
 async def test_a_history_is_newest_first_and_goes_on_where_it_stopped(database: Database) -> None:
