@@ -169,7 +169,7 @@ async def _prepare_store(
                     role=agent.role.value,
                     password=password,
                     extension=agent.extension or "",
-                    queues=agent.queues,
+                    queues=tuple(agent.queues),
                 )
             )
         return tuple(people)

@@ -79,7 +79,14 @@ async def test_the_customers_that_the_demo_speaks_of(sqlite_database: Database) 
         ("sales", "600"),
         ("service", "601"),
         ("vip", "602"),
+        ("information", "603"),
     ]
+    leaves = {leaf.code for leaf in await queues.dispositions(sqlite_database)}
+    assert {line.disposition for line in vip.interactions} <= leaves
+    emma = await agents.find(sqlite_database, "emma")
+    assert emma is not None
+    # One level short of the best in the care of VIPs.
+    assert emma.queues == {"sales": 0, "information": 1, "vip": 1}
     for choice in [
         *await queues.dispositions(sqlite_database),
         *await queues.pause_reasons(sqlite_database),

@@ -134,6 +134,88 @@ def test_a_state_is_read_off_the_member(
     assert (told.state, told.reason) == (state, reason)
 
 
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        (
+            {"Paused": "1", "PausedReason": "wrap-up 1000-1030+300 then lunch"},
+            (AgentState.WRAP_UP, "", 1000.0, 1030.0, 300, "lunch", 0),
+        ),
+        (
+            {"Paused": "1", "PausedReason": "wrap-up for 30+300", "LastCall": "1000",
+             "LastPause": "900"},
+            (AgentState.WRAP_UP, "", 1000.0, 1030.0, 300, "", 0),
+        ),
+        (
+            {"Paused": "1", "PausedReason": "wrap-up for 30+300", "Status": "2"},
+            (AgentState.ON_CALL, "", None, None, 300, "", 0),
+        ),
+        (
+            {"Paused": "1", "PausedReason": "lunch", "Status": "2"},
+            (AgentState.ON_CALL, "", None, None, 0, "lunch", 0),
+        ),
+        (
+            {"Paused": "1", "PausedReason": "written-work", "LastPause": "900"},
+            (AgentState.WRITTEN_WORK, "", 900.0, None, 0, "", 0),
+        ),
+        (
+            {"Paused": "1", "PausedReason": "missed-rings 3", "LastPause": "900"},
+            (AgentState.PAUSED, "missed-rings", 900.0, None, 0, "", 3),
+        ),
+        (
+            {"LastCall": "0", "LoginTime": "800"},
+            (AgentState.AVAILABLE, "", 800.0, None, 0, "", 0),
+        ),
+    ],
+)  # fmt: skip
+def test_a_rebuild_finds_out_since_when_and_until_when(
+    headers: dict[str, str], expected: tuple[object, ...]
+) -> None:
+    model = QueueModel("pbx")
+    (told, _) = model.rebuild([member(**headers) | {"Event": "QueueMember"}])
+    assert isinstance(told, AgentStateChanged)
+    assert (
+        told.state,
+        told.reason,
+        told.since,
+        told.ends_at,
+        told.extendable_seconds,
+        told.next_pause,
+        told.missed_rings,
+    ) == expected
+
+
+def test_a_wrap_ups_end_is_known_before_asterisk_is_told_of_it() -> None:
+    model = QueueModel("pbx")
+    talks = {"Paused": "1", "PausedReason": "wrap-up for 30+300"}
+    fed([member(Status="2", Timestamp="1000.0", **talks)], model)
+    (over,) = [
+        signal
+        for signal in fed([member(Timestamp="1060.4", **talks)], model)
+        if isinstance(signal, AgentStateChanged)
+    ]
+    assert (over.state, over.since, over.ends_at) == (AgentState.WRAP_UP, 1060.4, 1090.0)
+    running = {"Paused": "1", "PausedReason": "wrap-up 1060-1090+300"}
+    assert fed([member(Timestamp="1060.5", **running)], model) == []
+
+
+def test_of_two_places_the_wrap_up_that_ends_last_counts() -> None:
+    model = QueueModel("pbx")
+    fed([member(Paused="1", PausedReason="lunch")], model)
+    fed([member(Queue="sales", Paused="1", PausedReason="wrap-up 1000-1030+0")], model)
+    state = model.state_of("lin")
+    assert state is not None
+    assert (state.state, state.ends_at) == (AgentState.WRAP_UP, 1030.0)
+    assert model.reason_of("lin") == "wrap-up 1000-1030+0"
+
+
+def test_a_place_knows_its_penalty() -> None:
+    model = QueueModel("pbx")
+    fed([member(Penalty="3")], model)
+    fed([{"Event": "QueueMemberPenalty"} | member(Penalty="5")], model)
+    assert model.places_of("lin")["service"].penalty == "5"
+
+
 def test_nothing_new_is_not_told() -> None:
     model = QueueModel("pbx")
     assert len(fed([member()], model)) == 2
