@@ -13,13 +13,14 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import websockets
 
 from crm_store.agents import AgentRecord
 from crm_store.queues import QueueRecord
 from cti.ami import AmiError, AmiLink, LinkState
-from cti.pbx_configuration import AMI_USER
+from cti.pbx_configuration import AMI_USER, HTTP_ADDRESS
 from deskbell.finding import Finding, drift, fail, ok, warn
 from deskbell.settings import PbxSettings
 
@@ -49,6 +50,7 @@ class _Place:
     ami_port: int
     ami_user: str
     ami_secret: str
+    http_host: str
     http_port: int
 
 
@@ -107,7 +109,9 @@ async def _settled(link: AmiLink, failed: asyncio.Event) -> None:
 def _place_of(pbx: PbxSettings) -> _Place | None:
     if pbx.mode == "external":
         secret = pbx.ami_secret.get_secret_value()
-        return _Place(pbx.ami_host, pbx.ami_port, pbx.ami_user, secret, pbx.http_port)
+        web = urlsplit(pbx.ari_url)
+        http_host, http_port = web.hostname or pbx.ami_host, web.port or pbx.http_port
+        return _Place(pbx.ami_host, pbx.ami_port, pbx.ami_user, secret, http_host, http_port)
     etc = pbx.folder / "etc"
     ami = _values(etc / "manager.conf")
     http = _values(etc / "http.conf")
@@ -116,7 +120,8 @@ def _place_of(pbx: PbxSettings) -> _Place | None:
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(  # noqa: S104 - what to connect to instead
         ami.get("bindaddr", ""), ami.get("bindaddr", "127.0.0.1")
     )
-    return _Place(host, int(ami["port"]), AMI_USER, ami["secret"], int(http.get("bindport", 0)))
+    http_port = int(http.get("bindport", 0))
+    return _Place(host, int(ami["port"]), AMI_USER, ami["secret"], HTTP_ADDRESS, http_port)
 
 
 def _values(file: Path) -> dict[str, str]:
@@ -241,10 +246,10 @@ async def _websocket(
         return warn(
             topic,
             "not checked: no HTTP port is known",
-            "set [pbx] http_port to bindport of http.conf, so that browsers can be phones",
+            "set [pbx] ari_url, ari_user and ari_secret, so that browsers can be phones",
         )
     user = next((agent.extension for agent in agents if agent.extension), None) or "1001"
-    host = f"[{place.host}]" if ":" in place.host else place.host
+    host = f"[{place.http_host}]" if ":" in place.http_host else place.http_host
     address = f"ws://{host}:{place.http_port}/ws"
     try:
         async with (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -29,7 +29,11 @@ log = logging.getLogger(__name__)
 
 
 class Phones:
-    """The browsers' phones of one PBX; made within the event loop, `close` at the end."""
+    """The browsers' phones of one PBX; made within the event loop, `close` at the end.
+
+    `chosen` is called when the PBX must be told of agents anew: one chose another kind of phone,
+    or came while the service runs. `queue_number(name)` is a queue's extension, "" if it has none.
+    """
 
     def __init__(
         self,
@@ -39,24 +43,26 @@ class Phones:
         *,
         embedded: EmbeddedPbx | None = None,
         media_address: str = "",
-        queue_number: Callable[[str], str] = lambda name: "",
+        queue_number: Callable[[str], str],
+        chosen: Callable[[], Awaitable[None]],
     ) -> None:
         self._switchboard = switchboard
         self._embedded = embedded
         self._ari = Ari(address)
         self._phones = BrowserPhones(self._ari, PhoneMedia(address=media_address))
         self._lost = LostPhones(switchboard, queue_number)
+        self._chosen = chosen
         self._endpoints: list[str] = []
         self._restoring: asyncio.Task[None] | None = None
         bus.listen(self._on_signal, PbxLinkChanged)
 
-    def control(self, chosen: Any) -> PhoneControl:
-        """What the desk may do; `chosen` is called when an agent chose another kind of phone."""
+    def control(self) -> PhoneControl:
+        """What the desk may do."""
         return PhoneControl(
             claim=self._claim,
             release=self._release,
             legs=self._legs,
-            chosen=chosen,
+            chosen=self._chosen,
             web_socket=lambda: self._phones.web_socket,
             connected=lambda extension, there: self._lost.connected(f"PJSIP/{extension}", there),
         )
@@ -100,6 +106,9 @@ class Phones:
 
     async def _claim(self, extension: str, name: str) -> dict[str, Any]:
         phone = PhoneConfig(extension=extension, agent_name=name)
+        if f"PJSIP/{extension}" not in self._endpoints:
+            # An agent whom another process added: the dialplan and the queues must know them.
+            await self._chosen()
         try:
             claim = await self._phones.claim(extension, phone.caller_name)
         except HeldByFile:

@@ -223,6 +223,7 @@ class Service:
                 embedded=embedded,
                 media_address=pbx.media_address if embedded is None else embedded.media_address,
                 queue_number=functools.partial(self._queue_number, pbx.name),
+                chosen=self._agents_changed,
             )
         return None
 
@@ -230,7 +231,7 @@ class Service:
         told = self._configured[pbx].queues
         return next((queue.number for queue in told if queue.name == name), "")
 
-    async def _phone_chosen(self) -> None:
+    async def _agents_changed(self) -> None:
         await self.apply_settings()
 
     def links_are_up(self) -> bool:
@@ -279,7 +280,7 @@ class Service:
             agents=self._agent_control(),
             apply_settings=self.apply_settings,
             calls=self._live_calls,
-            phones=self.phones.control(self._phone_chosen) if self.phones else PhoneControl(),
+            phones=self.phones.control() if self.phones else PhoneControl(),
             region=self.settings.numbers.region,
             session_hours=desk.session_hours,
             public_url=desk.public_url,
