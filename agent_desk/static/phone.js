@@ -88,6 +88,11 @@ export class Phone {
     return this.#line.problem;
   }
 
+  /** Why the server gives no phone, in its own words. */
+  get refusal() {
+    return this.#line.refusal;
+  }
+
   /** This agent's extension; empty until the first claim. */
   get account() {
     return this.#line.account;
@@ -228,7 +233,10 @@ export class Phone {
 
   async #invite(leg, target, extraHeaders = []) {
     const microphone = await this.microphone.clone();
-    if (microphone === null) throw new Error("no microphone");
+    if (microphone === null || !this.registered) {
+      leg.forget();
+      return;
+    }
     this.#outgoing = { leg, microphone };
     this.#line.call(target, {
       mediaStream: microphone,
@@ -371,9 +379,8 @@ export class Phone {
     await leg.resume();
   }
 
-  /** All three speak with each other from now on. */
+  /** All three speak with each other from now on; the leg that waits ends. */
   async conference(leg, other) {
-    await Promise.all([leg.resume(), other.resume()]);
     await post("/api/call/conference", { pbx: leg.pbx, call: leg.call, other: other.call });
   }
 

@@ -16,6 +16,8 @@ export class PhoneLine {
   registered = false;
   /** Why it is not registered: "", offline, pbx_away, session_over, other_computer, desk. */
   problem = "";
+  /** Why the server gives no phone, in its own words. */
+  refusal = "";
   account = "";
   pbx = "";
   #wanted = false;
@@ -92,6 +94,7 @@ export class PhoneLine {
 
   #refused(error) {
     const status = error instanceof Refused ? error.status : 0;
+    if (status === 409) this.refusal = error.message;
     if (status === 401 || status === 403) this.#gone("session_over");
     else if (status === 409) this.#gone("desk");
     else if (status === 412) this.#gone("other_computer");

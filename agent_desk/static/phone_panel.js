@@ -171,7 +171,7 @@ class PhonePanel {
 
   #draw() {
     this.#drawNotices();
-    const { legs } = this.phone;
+    const legs = this.phone.problem === "desk" ? this.#callsAtTheDeskPhone() : this.phone.legs;
     const rows = new Map([...this.#legs.children].map((row) => [row.id, row]));
     for (const leg of legs) {
       const row = rows.get(leg.id) ?? this.#newRow(leg);
@@ -179,6 +179,16 @@ class PhonePanel {
       this.#drawRow(row, leg);
     }
     for (const row of rows.values()) row.remove();
+  }
+
+  /** A desk phone has its own buttons; what only the PBX can do is offered here. */
+  #callsAtTheDeskPhone() {
+    return this.#workplace.calls
+      .filter(({ state }) => state === "answered" || state === "held")
+      .map(({ key, pbx, call, state, answered_at }) => {
+        const shown = { id: `desk-${key}`, pbx, call, state, since: answered_at };
+        return { ...shown, cause: "", live: true, isElsewhere: true };
+      });
   }
 
   #newRow(leg) {
@@ -195,7 +205,7 @@ class PhonePanel {
 
   #drawRow(row, leg) {
     const who = this.#who(leg);
-    const shownAbove = this.phone.legs.length === 1 && this.#document(leg) === this.#workplace.call;
+    const shownAbove = this.phone.legs.length <= 1 && this.#document(leg) === this.#workplace.call;
     row.dataset.state = leg.state;
     row.classList.toggle("leg-shown-above", shownAbove && leg.cause === "");
     const said = leg.returning ? "returning" : leg.state;
@@ -246,6 +256,12 @@ class PhonePanel {
     const { phone } = this;
     const { verb } = texts;
     const one = (id, picture, run, more = {}) => ({ id, picture, run, title: verb[id], ...more });
+    if (leg.isElsewhere) {
+      return [
+        one("park", "park", () => this.#park(leg)),
+        ...this.#recordingVerbs(leg, recording, one),
+      ];
+    }
     if (leg.state === "ringing") {
       return [
         one("answer", "answer", () => phone.answer(leg), { main: "good" }),

@@ -18,7 +18,8 @@ export function mountStatus(menu, panel, workplace) {
     const state = reached(phone);
     summary.dataset.phone = state;
     put(part("word"), texts.chip[state]);
-    put(part("line"), texts[phone.problem] ?? texts.chip[state]);
+    const refusal = phone.problem === "desk" && phone.refusal;
+    put(part("line"), refusal || (texts[phone.problem] ?? texts.chip[state]));
     put(part("account"), phone.account);
     part("quality").hidden = phone.quality === null;
     menu.querySelector("[data-phone-quality] meter").value = phone.quality ?? 0;
