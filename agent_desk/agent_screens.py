@@ -58,6 +58,8 @@ class AgentScreens:
         self._screens: dict[str, set[str]] = {}
         # The calls whose sound is being kept, with the state and since when.
         self._recordings: dict[str, tuple[str, float | None]] = {}
+        # Whom each agent is about to call: the number and the card it was clicked on.
+        self._expected: dict[str, tuple[str, Document]] = {}
         self.pops = 0
         self._act: dict[type[s.Signal], Callable[[Any], None]] = {
             s.CallStarted: self._dialled,
@@ -97,6 +99,10 @@ class AgentScreens:
 
     def pop_on_screen(self, agent: str, pbx: str, call: str) -> Document | None:
         return self.topic_for(agent).documents.get("pop:" + call_key(pbx, call))
+
+    def expect_customer(self, agent: str, number: str, card: Document) -> None:
+        """The agent's next call to `number` is to this customer, whoever else has it."""
+        self._expected[agent] = (number, card)
 
     def customer_name(self, key: str) -> str:
         """Who is at the other end, where a screen is sure of it; else ""."""
@@ -175,6 +181,11 @@ class AgentScreens:
             "looking_up": signal.looking_up,
             "chosen": False,
         }
+        number, card = self._expected.get(signal.agent, (None, None))
+        if card is not None and number == signal.number:
+            document |= {"matches": [shown_card(card)], "looking_up": False, "chosen": True}
+            if not signal.looking_up:
+                del self._expected[signal.agent]
         self.topic_for(signal.agent).change(
             "ScreenPop", moment(signal.at), {"pop:" + key: document}
         )

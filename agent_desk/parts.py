@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
 from crm_store.bus import Bus
 from crm_store.database import Database
+from crm_store.recordings import RecordingRecord
 from crm_store.signals import AgentStateChanged
 
 
@@ -70,6 +72,41 @@ class PhoneControl:
     """The page's connection came, or went. Never blocks."""
 
 
+class NotPossibleNow(Exception):
+    """A call is not in a state for what was asked of it. The text says why: "gone" (over, or the
+    agent does not talk in it), "never" or "always" (its queue's recording policy)."""
+
+
+async def _no_conference(pbx: str, call: str, other: str, extension: str) -> None:
+    raise NotPossibleNow("gone")
+
+
+async def _no_parking(pbx: str, call: str, extension: str) -> str:
+    raise NotPossibleNow("gone")
+
+
+async def _no_recording(pbx: str, call: str, action: str, agent: str) -> None:
+    raise NotPossibleNow("gone")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallVerbs:
+    """What only the PBX can do to a call. Each raises NotPossibleNow, or AgentActionRefused when
+    the PBX cannot be told."""
+
+    join: Callable[[str, str, str, str], Awaitable[None]] = _no_conference
+    """Make one conversation of two calls (PBX, call, other call) of the agent at an extension."""
+
+    park: Callable[[str, str, str], Awaitable[str]] = _no_parking
+    """Let whom the agent at an extension talks to (PBX, call, extension) wait; where."""
+
+    record: Callable[[str, str, str, str], Awaitable[None]] = _no_recording
+    """(PBX, call, action, login): start, pause, resume or stop recording."""
+
+    recording_file: Callable[[RecordingRecord], Path | None] = lambda recording: None
+    """Where a recording's sound is; None if it is not here. Never blocks."""
+
+
 def _no_calls() -> list[dict[str, Any]]:
     return []
 
@@ -109,9 +146,9 @@ class DeskParts:
 
     `calls` gives the live calls as plain dicts, in the form of the push topic `calls`
     (docs/push.md): `pbx, call, direction, caller, caller_name, callee, state, queue, agent, rang,
-    started_at, waiting_since, answered_at`; times as seconds since 1970, or None. It is read once
-    at the start and again whenever a PbxLinkChanged says that the model was rebuilt; it must not
-    block.
+    space, started_at, waiting_since, answered_at`, and `parked_by` beside; times as seconds since
+    1970, or None. It is read once at the start and again whenever a PbxLinkChanged says that the
+    model was rebuilt; it must not block.
     """
 
     database: Database
@@ -119,6 +156,7 @@ class DeskParts:
     agents: AgentControl
     calls: Callable[[], list[dict[str, Any]]] = _no_calls
     phones: PhoneControl = field(default_factory=PhoneControl)
+    call_verbs: CallVerbs = field(default_factory=CallVerbs)
 
     apply_settings: Callable[[], Awaitable[str]] = _nothing_to_apply
     """Have the telephone side take agents, queues and penalties as the store has them now. Answers

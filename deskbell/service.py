@@ -12,6 +12,7 @@ import logging
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import phonenumbers
@@ -46,6 +47,7 @@ from cti.pbx_configuration import (
 )
 from cti.screen_pop import ScreenPops
 from cti.switchboard import AmiAddress, Switchboard
+from deskbell.call_verbs import LiveCallVerbs
 from deskbell.failure import CommandFailed
 from deskbell.phones import Phones
 from deskbell.settings import PbxSettings, Settings
@@ -75,6 +77,7 @@ class Service:
         self.embedded: dict[str, EmbeddedPbx] = {}
         self.phones: Phones | None = None
         self.database: Database
+        self.call_verbs: LiveCallVerbs
         self.desk_address = ""
         self.desk_port = 0
         self._record_ami = record_ami
@@ -131,6 +134,10 @@ class Service:
         )
         self.bus.listen(self._missed_rings.on_signal, CallAnswered, CallOfferEnded)
         self._stack.push_async_callback(self._missed_rings.close)
+        self.call_verbs = LiveCallVerbs(
+            self.switchboards, self._recording_folders(), self.bus, self.database
+        )
+        self._stack.push_async_callback(self.call_verbs.close)
         await self._warm_up()
         await self._start_desk()
         await journal.start()
@@ -139,6 +146,15 @@ class Service:
             await switchboard.start()
             self._stack.push_async_callback(switchboard.close)
         await self._wait_for_our_own_pbxs()
+
+    def _recording_folders(self) -> dict[str, Path | None]:
+        """Asterisk writes them under its spool; another machine's may be mounted here."""
+        return {
+            pbx.name: pbx.folder / "spool/monitor"
+            if pbx.mode == "embedded"
+            else pbx.recordings_folder
+            for pbx in self.settings.pbx
+        }
 
     async def _wait_for_our_own_pbxs(self) -> None:
         """Be ready for calls when `start` returns; an external PBX may come up when it likes."""
@@ -281,6 +297,7 @@ class Service:
             apply_settings=self.apply_settings,
             calls=self._live_calls,
             phones=self.phones.control() if self.phones else PhoneControl(),
+            call_verbs=self.call_verbs.as_parts(),
             region=self.settings.numbers.region,
             session_hours=desk.session_hours,
             public_url=desk.public_url,

@@ -185,6 +185,13 @@ class PbxSettings(Section):
     ami_secret: Annotated[SecretStr, Field(description="External: the AMI user's secret.")] = (
         SecretStr("")
     )
+    recordings_folder: Annotated[
+        FilePath | None,
+        Field(
+            description="External: where its recordings (its spool's folder monitor) can be read "
+            "here. Unset: they cannot be played."
+        ),
+    ] = None
     ari_url: Annotated[
         str,
         Field(
