@@ -40,6 +40,8 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    # Chinese and Persian as they are: half of the bytes, and the page is UTF-8.
+    found.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "sort_keys": True}
     found.globals["static"] = static_address
     found.globals["imported_by"] = imported_by
     found.globals["icon"] = icon
