@@ -17,6 +17,7 @@ const raw = form.querySelector("[data-raw-steps] textarea");
 const reader = document.documentElement.lang;
 const languages = choices.languages.length > 0 ? choices.languages : ["en"];
 const language = languages.includes(reader) ? reader : languages[0];
+const titleOf = (step) => step.title[language] || Object.values(step.title)[0] || step.id;
 
 let steps = parsed(raw.value);
 let chosen = steps[0]?.id ?? null;
@@ -69,8 +70,6 @@ function parsed(text) {
     return [];
   }
 }
-
-const titleOf = (step) => step.title[language] || Object.values(step.title)[0] || step.id;
 
 function draw() {
   drawList();
