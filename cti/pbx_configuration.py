@@ -372,12 +372,11 @@ def render(
         "transport_name": "transport-udp",
         "media_address": "",
     }
-    names = ["extensions", "queues", "pjsip", "manager", "voicemail"]
+    names = ["extensions", "queues", "pjsip", "manager", "voicemail", "ari", "sorcery"]
     if place is not None:
         names += ["features", "res_parking", "confbridge", "musiconhold"]
-        names += [f"embedded/{name}" for name in ("ari", "asterisk", "cdr", "http")]
+        names += [f"embedded/{name}" for name in ("asterisk", "cdr", "http")]
         names += [f"embedded/{name}" for name in ("indications", "logger", "modules", "rtp")]
-        names += ["embedded/sorcery"]
         values |= {slot: getattr(place, slot) for slot in place.__slots__}
         values["media_address"] = media_address(place.bind_address)
         wildcard = not values["media_address"]
