@@ -136,6 +136,12 @@ async def same_person(database: Database, customer_id: int) -> list[int]:
     return [row[0] for row in rows]
 
 
+async def name_of(database: Database, customer_id: int) -> str:
+    """The name of that very row, also if it was merged away; "" if there is none."""
+    rows = await database.fetch("SELECT name FROM customers WHERE id = $1", customer_id)
+    return str(rows[0][0]) if rows else ""
+
+
 async def search_by_name(database: Database, text: str, limit: int = 20) -> list[FoundCustomer]:
     """People whose name begins with `text`, then those who have it within, in any script."""
     wanted = fold_name(text)

@@ -241,6 +241,26 @@ async def moves_of(database: Database, customer_id: int, *, limit: int = 20) -> 
         return [_move(row) for row in await session.scalars(query)]
 
 
+async def parts_of(
+    database: Database, customer_id: int, *, limit: int = 100
+) -> tuple[list[Interaction], list[ContactPoint], list[Card]]:
+    """What of a customer may be another's: the newest interactions, all ways and cards."""
+    contacts = (
+        select(Interaction)
+        .where(Interaction.customer_id == customer_id)
+        .order_by(Interaction.opened_at.desc(), Interaction.id.desc())
+        .limit(limit)
+    )
+    ways = select(ContactPoint).where(ContactPoint.customer_id == customer_id)
+    cards = select(Card).where(Card.customer_id == customer_id)
+    async with database.reading() as session:
+        return (
+            list(await session.scalars(contacts)),
+            list(await session.scalars(ways.order_by(ContactPoint.id))),
+            list(await session.scalars(cards.order_by(Card.id))),
+        )
+
+
 async def find(database: Database, move_id: int) -> Move | None:
     async with database.reading() as session:
         row = await session.get(CustomerMove, move_id)

@@ -92,5 +92,15 @@ async def entries(database: Database, card_id: int, *, limit: int = 100) -> list
         return list(await session.scalars(query))
 
 
+async def ledgers(
+    database: Database, customer_id: int, *, lines: int = 12
+) -> dict[str, list[PointsEntry]]:
+    """The newest entries of each of the customer's cards, newest first, by the card's number."""
+    query = select(Card.number, Card.id).where(Card.customer_id == customer_id)
+    async with database.reading() as session:
+        numbers = [(row.number, row.id) for row in await session.execute(query)]
+    return {number: await entries(database, card_id, limit=lines) for number, card_id in numbers}
+
+
 def _balance_of(card_id: int) -> Select[int]:
     return select(func.sum(PointsEntry.hundredths)).where(PointsEntry.card_id == card_id)
