@@ -242,9 +242,14 @@ class Agents:
                 self._reserve_wrap_up(signal)
         elif isinstance(signal, AgentStateChanged):
             if signal.pbx == self._queues.pbx:
+                if signal.at is not None:
+                    self._pbx_is_ahead = signal.at - time.time()
                 self._run_clock(signal)
         elif isinstance(signal, PbxLinkChanged) and signal.up and signal.pbx == self._queues.pbx:
             self._start(self.correct_places(), "all agents")
+            for login in self._seats:
+                # What a clock said while the link was down was not heard.
+                self._run_clock(self.state_of(login))
 
     async def close(self) -> None:
         """Stop the clocks; what Asterisk holds stays as it is."""
@@ -296,8 +301,6 @@ class Agents:
     def _run_clock(self, state: AgentStateChanged) -> None:
         login = state.agent
         self._stop_wrap_up_clock(login)
-        if state.at is not None:
-            self._pbx_is_ahead = state.at - time.time()
         wrap_up = wrap_up_of(self._queues.reason_of(login) or "")
         if state.state is not AgentState.WRAP_UP or wrap_up is None or login not in self._seats:
             return

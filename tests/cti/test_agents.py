@@ -15,6 +15,7 @@ from crm_store.signals import (
     CallAnswered,
     CallOfferEnded,
     Direction,
+    PbxLinkChanged,
 )
 from cti.agents import Agents, AgentSeat, WrapUpLimit
 from cti.missed_rings import MissedRings
@@ -219,6 +220,38 @@ async def test_only_unanswered_rings_in_a_row_count(sqlite_database: Database) -
     assert paused == [("lin", "missed-rings 3")]
     noted = await missed_rings.newest(sqlite_database, "lin")
     assert sorted(one.cause for one in noted) == ["declined", *["no_answer"] * 4]
+
+
+async def test_a_wrap_up_that_ended_while_the_link_was_down_ends_with_the_link() -> None:
+    heard: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+    link_is_up = False
+
+    async def action(name: str, **headers: str) -> None:
+        heard.put_nowait((name, headers["Paused"]))
+        if not link_is_up:
+            raise ConnectionError
+
+    model = QueueModel("main")
+    agents = Agents(action, model, {})
+    agents.seat([AgentSeat("lin", "PJSIP/1001")])
+    (over, _) = model.feed(
+        {
+            "Event": "QueueMemberAdded",
+            "Queue": "service",
+            "Interface": "PJSIP/1001",
+            "MemberName": "lin",
+            "Status": "1",
+            "Paused": "1",
+            "PausedReason": "wrap-up 1000-1030+300",
+        }
+    )
+    agents.on_signal(over)
+    async with asyncio.timeout(10):
+        assert await heard.get() == ("QueuePause", "false")
+        link_is_up = True
+        agents.on_signal(PbxLinkChanged(pbx="main", up=True))
+        assert await heard.get() == ("QueuePause", "false")
+    await agents.close()
 
 
 @pytest.mark.parametrize(
