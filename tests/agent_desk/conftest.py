@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -20,7 +21,13 @@ from yarl import URL
 from agent_desk import api
 from agent_desk.app import create_app
 from agent_desk.live_state import LiveState
-from agent_desk.parts import AgentActionRefused, AgentControl, DeskParts
+from agent_desk.parts import (
+    AgentActionRefused,
+    AgentControl,
+    CallVerbs,
+    DeskParts,
+    NotPossibleNow,
+)
 from agent_desk.passwords import hash_password
 from agent_desk.push import PushHub
 from agent_desk.sign_in import HUB
@@ -52,6 +59,8 @@ class Presence:
     link_is_up: bool = True
     settings_told: int = 0
     settings_answer: str = ""
+    not_possible: str = ""
+    files: dict[str, Path] = field(default_factory=dict)
 
     async def apply_settings(self) -> str:
         self.settings_told += 1
@@ -67,6 +76,31 @@ class Presence:
             extend_wrap_up=self.extend_wrap_up,
             state_of=self.state_of,
         )
+
+    def call_verbs(self) -> CallVerbs:
+        return CallVerbs(
+            join=self.join,
+            park=self.park,
+            record=self.record,
+            recording_file=lambda recording: self.files.get(recording.file),
+        )
+
+    async def join(self, *asked: str) -> None:
+        self._do("join", *asked)
+
+    async def park(self, *asked: str) -> str:
+        self._do("park", *asked)
+        return "701"
+
+    async def record(self, *asked: str) -> None:
+        self._do("record", *asked)
+
+    def _do(self, *asked: str) -> None:
+        if self.not_possible:
+            raise NotPossibleNow(self.not_possible)
+        if not self.link_is_up:
+            raise AgentActionRefused("The telephone system is away. Try again in a minute.")
+        self.asked.append(asked)
 
     def state_of(self, agent: str) -> AgentStateChanged:
         return self.states.get(agent) or AgentStateChanged(
@@ -242,6 +276,7 @@ async def desk(sqlite_database: Database) -> AsyncIterator[RunningDesk]:
         bus=bus,
         agents=presence.control(),
         apply_settings=presence.apply_settings,
+        call_verbs=presence.call_verbs(),
         link_is_up=lambda: presence.link_is_up,
     )
     app = create_app(parts)

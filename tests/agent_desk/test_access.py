@@ -155,6 +155,12 @@ EXPECTED = {
     ("GET", "/api/call/note"): Expected(401, 403, 403, SOMEBODY_ELSES_CALL),
     ("POST", "/api/call/note"): Expected(401, 403, 403, SOMEBODY_ELSES_CALL),
     ("POST", "/api/call/wrap-up"): Expected(401, 403, 403, SOMEBODY_ELSES_CALL),
+    ("POST", "/api/call/conference"): Expected(401, 403, 403, SOMEBODY_ELSES_CALL),
+    ("POST", "/api/call/park"): Expected(401, 403, 403, SOMEBODY_ELSES_CALL),
+    ("POST", "/api/call/record"): Expected(401, 403, 403, SOMEBODY_ELSES_CALL),
+    ("POST", "/api/phone/dial"): Expected(401, 400, 400),
+    ("GET", "/api/recordings/{recording_id}"): Expected(401, 404, 404),
+    ("GET", "/recordings/{recording_id}/audio"): Expected(303, 404, 404),
     ("GET", "/health"): Expected(200, 200, 200),
     ("GET", "/metrics"): Expected(200, 200, 200),
 }
