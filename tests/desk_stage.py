@@ -445,6 +445,20 @@ class Stage:
         """Somebody calls from the telephone network; returns at once."""
         return await self.network.call(caller, number, tone=tone)
 
+    async def in_call(self, number: str = "600") -> SipCall:
+        """A customer who called there and speaks with lin: both hear each other."""
+        await self.lin.serve("sales", "service")
+        caller = await self.customer_calls(number)
+        await self.lin.panel.answer()
+        await self.lin_speaks_with(caller)
+        return caller
+
+    async def lin_speaks_with(self, caller: SipCall) -> None:
+        """Wait until they are in one bridge and hear each other."""
+        await self.asterisk.together("1001", "trunk")
+        await caller_hears(caller, LIN_TONE)
+        await hears(self.lin.page, CALLER_TONE)
+
     async def fresh_pages(self) -> None:
         """Both desks as they are after a load, their phones ready."""
         for agent in self.agents:

@@ -168,6 +168,7 @@ class RunningService:
                 lines += [f'ari_user = "{self.external.ari_user}"']
                 lines += [f'ari_secret = "{self.external.ari_secret}"']
                 lines += [f'media_address = "{self.external.sip_address}"']
+                lines += [f'recordings_folder = "{self.external.folder}/spool/monitor"']
         (self.folder / "deskbell.toml").write_text("\n".join(lines) + "\n")
         try:
             await self.start()

@@ -19,15 +19,12 @@ import pytest_asyncio
 from playwright.async_api import expect
 
 from cti.ami import AmiError
-from cti.telephone_network.network import CALLER_TONE, SipCall
+from cti.telephone_network.network import SipCall
 from tests.desk.closable_way import ClosableWay
 from tests.desk_stage import (
-    LIN_TONE,
     AgentWindow,
     Stage,
-    caller_hears,
     eventually,
-    hears,
     opened_stage,
     prepare_mall,
 )
@@ -129,20 +126,9 @@ async def equals_asterisk(stage: Stage, agent: AgentWindow, since: float) -> flo
 
 async def in_call(stage: Stage) -> SipCall:
     """A customer who speaks with lin, and half a note about it."""
-    lin = stage.lin
-    await lin.serve("sales")
-    caller = await stage.customer_calls()
-    await lin.panel.answer()
-    await caller_hears(caller, LIN_TONE)
-    await hears(lin.page, CALLER_TONE)
-    await lin.page.locator("[data-note]").fill(NOTE)
+    caller = await stage.in_call()
+    await stage.lin.page.locator("[data-note]").fill(NOTE)
     return caller
-
-
-async def they_hear_each_other(stage: Stage, caller: SipCall) -> None:
-    await stage.asterisk.together("1001", "trunk")
-    await caller_hears(caller, LIN_TONE)
-    await hears(stage.lin.page, CALLER_TONE)
 
 
 async def note_is_there(agent: AgentWindow) -> None:
@@ -160,7 +146,7 @@ async def test_the_way_to_the_desk_is_cut_in_a_call(faulty: FaultStage, seconds:
     await way.open()
     took = await equals_asterisk(stage, stage.lin, way.opened_at)
     assert took <= PROMISED_SECONDS
-    await they_hear_each_other(stage, caller)
+    await stage.lin_speaks_with(caller)
     await note_is_there(stage.lin)
     await stage.lin.panel.hang_up()
     await caller.wait("ended")
@@ -177,7 +163,7 @@ async def test_the_way_to_the_desk_is_cut_while_idle(faulty: FaultStage, seconds
     assert took <= PROMISED_SECONDS
     caller = await stage.customer_calls()
     await stage.lin.panel.answer()
-    await they_hear_each_other(stage, caller)
+    await stage.lin_speaks_with(caller)
 
 
 async def test_the_customer_hangs_up_while_the_way_is_cut(faulty: FaultStage) -> None:
@@ -203,7 +189,7 @@ async def test_asterisk_starts_again_while_idle(faulty: FaultStage) -> None:
     assert (await stage.lin.page.evaluate(SHOWN))["state"] == "available"
     caller = await stage.customer_calls()
     await stage.lin.panel.answer()
-    await they_hear_each_other(stage, caller)
+    await stage.lin_speaks_with(caller)
 
 
 async def test_asterisk_starts_again_in_a_call(faulty: FaultStage) -> None:
@@ -228,7 +214,7 @@ async def test_the_browser_is_offline_and_comes_back(faulty: FaultStage) -> None
     await stage.lin.context.set_offline(False)
     took = await equals_asterisk(stage, stage.lin, time.monotonic())
     assert took <= PROMISED_SECONDS
-    await they_hear_each_other(stage, caller)
+    await stage.lin_speaks_with(caller)
     await note_is_there(stage.lin)
 
 
@@ -242,7 +228,7 @@ async def test_the_service_is_killed_in_a_call(faulty: FaultStage) -> None:
     await stage.service.start()
     took = await equals_asterisk(stage, stage.lin, time.monotonic())
     assert took <= PROMISED_SECONDS
-    await they_hear_each_other(stage, caller)
+    await stage.lin_speaks_with(caller)
     await note_is_there(stage.lin)
     (after,) = await stage.asterisk.channels_of("trunk")
     assert after["Channel"] == before["Channel"]

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.async_api import expect
 
-from cti.telephone_network.network import CALLER_TONE, SipCall
+from cti.telephone_network.network import CALLER_TONE
 from tests.desk.phone_panel import PhonePanel
 from tests.desk_stage import (
     LIN_TONE,
@@ -30,17 +30,6 @@ pytestmark = [
 ]
 
 OUTSIDE = "+442079460958"
-
-
-async def in_call(stage: Stage, number: str = "600") -> SipCall:
-    """A customer who speaks with lin."""
-    await stage.lin.serve("sales", "service")
-    caller = await stage.customer_calls(number)
-    await stage.lin.panel.answer()
-    await stage.asterisk.together("1001", "trunk")
-    await caller_hears(caller, LIN_TONE)
-    await hears(stage.lin.page, CALLER_TONE)
-    return caller
 
 
 async def test_a_call_rings_in_every_way(stage: Stage) -> None:
@@ -69,7 +58,7 @@ async def test_a_call_rings_in_every_way(stage: Stage) -> None:
 
 
 async def test_answer_and_hang_up(stage: Stage) -> None:
-    caller = await in_call(stage)
+    caller = await stage.in_call()
     lin = stage.lin
     call = await lin.has_call("answered", queue="sales")
     (leg,) = await stage.asterisk.channels_of("1001")
@@ -85,7 +74,7 @@ async def test_answer_and_hang_up(stage: Stage) -> None:
 
 
 async def test_the_customer_hangs_up(stage: Stage) -> None:
-    caller = await in_call(stage)
+    caller = await stage.in_call()
     await caller.hang_up()
     await stage.lin.panel.has_no_leg()
     await stage.lin.is_in_state("wrap_up")
@@ -108,7 +97,7 @@ async def test_a_declined_call_goes_back_to_its_queue_and_to_the_next(stage: Sta
 
 
 async def test_hold_and_resume(stage: Stage) -> None:
-    caller = await in_call(stage)
+    caller = await stage.in_call()
     lin = stage.lin
     await lin.panel.hold()
     await caller_hears_music(caller, LIN_TONE)
@@ -121,7 +110,7 @@ async def test_hold_and_resume(stage: Stage) -> None:
 
 
 async def test_mute(stage: Stage) -> None:
-    caller = await in_call(stage)
+    caller = await stage.in_call()
     await stage.lin.panel.mute()
     await caller_hears_nothing(caller)
     await hears(stage.lin.page, CALLER_TONE)
@@ -130,7 +119,7 @@ async def test_mute(stage: Stage) -> None:
 
 
 async def test_keys_reach_the_other_side_as_rfc_4733(stage: Stage) -> None:
-    caller = await in_call(stage)
+    caller = await stage.in_call()
     await stage.lin.panel.key("19*0#")
 
     async def keyed() -> bool:
@@ -140,7 +129,7 @@ async def test_keys_reach_the_other_side_as_rfc_4733(stage: Stage) -> None:
 
 
 async def test_blind_transfer_to_a_colleague(stage: Stage) -> None:
-    caller = await in_call(stage)
+    caller = await stage.in_call()
     lin, maria = stage.agents
     await lin.panel.transfer("maria")
     await maria.panel.answer()
@@ -155,7 +144,7 @@ async def test_blind_transfer_to_a_colleague(stage: Stage) -> None:
 
 
 async def test_blind_transfer_to_a_queue(stage: Stage) -> None:
-    caller = await in_call(stage)
+    caller = await stage.in_call()
     lin, maria = stage.agents
     await maria.serve("service")
     await lin.panel.transfer("601")
@@ -167,7 +156,7 @@ async def test_blind_transfer_to_a_queue(stage: Stage) -> None:
 
 
 async def test_blind_transfer_outside(stage: Stage) -> None:
-    caller = await in_call(stage)
+    caller = await stage.in_call()
     subscriber = await stage.network.subscriber()
     await stage.lin.panel.transfer(OUTSIDE)
     await subscriber.next_call()
@@ -177,7 +166,7 @@ async def test_blind_transfer_outside(stage: Stage) -> None:
 
 
 async def test_attended_transfer_is_completed(stage: Stage) -> None:
-    caller = await in_call(stage)
+    caller = await stage.in_call()
     lin, maria = stage.agents
     await lin.panel.consult("maria")
     await caller_hears_music(caller, LIN_TONE, MARIA_TONE)
@@ -196,7 +185,7 @@ async def test_attended_transfer_is_completed(stage: Stage) -> None:
 
 
 async def test_attended_transfer_is_taken_back(stage: Stage) -> None:
-    caller = await in_call(stage)
+    caller = await stage.in_call()
     lin, maria = stage.agents
     await lin.panel.consult("maria")
     await maria.panel.answer()
@@ -211,7 +200,7 @@ async def test_attended_transfer_is_taken_back(stage: Stage) -> None:
 
 
 async def test_switching_between_customer_and_colleague(stage: Stage) -> None:
-    caller = await in_call(stage)
+    caller = await stage.in_call()
     lin, maria = stage.agents
     await lin.panel.consult("maria")
     await maria.panel.answer()
@@ -225,7 +214,7 @@ async def test_switching_between_customer_and_colleague(stage: Stage) -> None:
 
 
 async def test_three_speak_with_each_other(stage: Stage) -> None:
-    caller = await in_call(stage)
+    caller = await stage.in_call()
     lin, maria = stage.agents
     await lin.panel.consult("maria")
     await maria.panel.answer()
@@ -287,7 +276,7 @@ async def test_colleagues_are_shown_as_they_are_and_called_by_a_click(stage: Sta
 
 
 async def test_park_and_pick_up_by_a_colleague(stage: Stage) -> None:
-    caller = await in_call(stage)
+    caller = await stage.in_call()
     lin, maria = stage.agents
     await lin.panel.park()
     await lin.panel.has_no_leg()
@@ -322,7 +311,7 @@ async def test_two_tabs_do_not_fight(stage: Stage) -> None:
 
 
 async def test_a_reload_keeps_the_call(stage: Stage) -> None:
-    caller = await in_call(stage)
+    caller = await stage.in_call()
     (before,) = await stage.asterisk.channels_of("trunk")
     await stage.lin.page.reload()
     await stage.lin.panel.has_leg("answered")
@@ -344,7 +333,7 @@ async def test_a_reload_keeps_the_call(stage: Stage) -> None:
 
 
 async def test_a_reload_while_on_hold_keeps_it_on_hold(stage: Stage) -> None:
-    caller = await in_call(stage)
+    caller = await stage.in_call()
     await stage.lin.panel.hold()
     await caller_hears_music(caller, LIN_TONE)
     await stage.lin.page.reload()
@@ -358,7 +347,7 @@ async def test_a_reload_while_on_hold_keeps_it_on_hold(stage: Stage) -> None:
 
 
 async def test_a_muted_call_stays_muted_over_a_reload(stage: Stage) -> None:
-    caller = await in_call(stage)
+    caller = await stage.in_call()
     await stage.lin.panel.mute()
     await caller_hears_nothing(caller)
     await stage.lin.page.reload()
@@ -397,7 +386,7 @@ async def test_rings_that_are_missed_pause_the_agent(stage: Stage) -> None:
 
 
 async def test_nothing_is_offered_in_wrap_up(stage: Stage) -> None:
-    caller = await in_call(stage)
+    caller = await stage.in_call()
     lin = stage.lin
     await caller.hang_up()
     await lin.is_in_state("wrap_up")
