@@ -23,7 +23,7 @@ from crm_store import agents, migrations, queues
 from crm_store import import_customers as customer_import
 from crm_store.database import Database
 from crm_store.import_customers import ImportReport, UnreadableImport
-from crm_store.models import Role
+from crm_store.models import PhoneKind, Role
 from cti.pbx_configuration import BadConfiguration, Secrets, render
 from deskbell.config import masked_url
 from deskbell.event_loop import run
@@ -87,6 +87,7 @@ async def add_agent(
     login: str,
     name: str,
     extension: str,
+    phone: str | None,
     role: str,
     language: str,
     queue_names: Sequence[str],
@@ -108,6 +109,7 @@ async def add_agent(
                     login=login,
                     display_name=name,
                     extension=extension or None,
+                    phone=PhoneKind(phone) if phone else None,
                     role=Role(role),
                     language=language,
                     queues=list(queue_names),
@@ -148,6 +150,7 @@ async def list_agents(settings: Settings, console: Console, *, as_json: bool) ->
                 "login": agent.login,
                 "name": agent.display_name,
                 "extension": agent.extension,
+                "phone": agent.phone.value,
                 "role": agent.role.value,
                 "language": agent.language,
                 "active": agent.active,
@@ -247,7 +250,8 @@ def _render(
     folder: Path,
 ) -> list[Path]:
     try:
-        configuration = pbx_configuration(settings.pbx[0], people, records)
+        pbx = settings.pbx[0].model_copy(update={"mode": "external"})
+        configuration = pbx_configuration(pbx, people, records)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         kept = Secrets(folder / "secrets.json")
         return render(configuration, folder, kept, NEWEST_VERSION)

@@ -56,6 +56,11 @@ AskedPassword = Annotated[
 ]
 
 
+class PhoneName(StrEnum):
+    BROWSER = "browser"
+    DESK = "desk"
+
+
 class RoleName(StrEnum):
     AGENT = "agent"
     SUPERVISOR = "supervisor"
@@ -330,6 +335,10 @@ def add_agent(
     login: Annotated[str, typer.Argument(help="The name to sign in with.")],
     name: Annotated[str, typer.Option(help="The name others see (default: the login).")] = "",
     extension: Annotated[str, typer.Option(help="The number of the agent's phone.")] = "",
+    phone: Annotated[
+        PhoneName | None,
+        typer.Option(help="What the agent telephones with (default: as it was, else browser)."),
+    ] = None,
     role: Annotated[RoleName, typer.Option(help="What the agent may do.")] = RoleName.AGENT,
     language: Annotated[
         LanguageName, typer.Option(help="The desk's language for this agent.")
@@ -354,6 +363,7 @@ def add_agent(
             login=login,
             name=name or login,
             extension=extension,
+            phone=phone and phone.value,
             role=role.value,
             language=language.value,
             queue_names=queue or [],

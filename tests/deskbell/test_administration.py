@@ -121,12 +121,20 @@ def test_an_import_without_rejects_leaves_no_file(
 def test_the_files_of_a_system_asterisk_are_written(
     migrated: Path, deskbell: CommandLine, tmp_path: Path
 ) -> None:
-    assert deskbell("agent", "add", "lin", "--extension", "1001", "-c", migrated) == 0
+    for words in (
+        ["lin", "--extension", "1001", "--phone", "desk"],
+        ["sara", "--extension", "1002"],
+    ):
+        assert deskbell("agent", "add", *words, "-c", migrated) == 0
     assert deskbell("asterisk-conf", tmp_path / "conf", "-c", migrated) == 0
     written = [Path(line) for line in deskbell.output.splitlines()]
     assert {file.name for file in written} >= {"extensions.conf", "pjsip.conf", "queues.conf"}
     assert "[sales]" in (tmp_path / "conf/queues.conf").read_text()
-    assert "[1001]" in (tmp_path / "conf/pjsip.conf").read_text()
+    accounts = (tmp_path / "conf/pjsip.conf").read_text()
+    assert "[1001]" in accounts
+    assert "[1002]" not in accounts, "a browser's phone gets its account from ARI"
+    assert "PJSIP/1002" in (tmp_path / "conf/extensions.conf").read_text()
+    assert "type = user" in (tmp_path / "conf/ari.conf").read_text()
     assert (tmp_path / "conf").stat().st_mode & 0o077 == 0
 
 
