@@ -499,7 +499,7 @@ async def prepare_mall(template: Path, folder: Path) -> str:
     try:
         for queue in await queues.all_queues(database):
             async with database.transaction() as transaction:
-                changed = replace(queue, **policies[queue.name], script=None)
+                changed = replace(queue, **policies.get(queue.name, {}), script=None)
                 await queues.save(transaction, changed)
     finally:
         await database.close()
