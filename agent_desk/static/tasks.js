@@ -55,7 +55,7 @@ export function mount(place, workplace) {
     draw();
   });
   setInterval(draw, LOOK_MS);
-  workplace.command({ id: "task-new", title: words.command_new, keys: "t", run: write });
+  workplace.command({ id: "task-new", title: words.command_new, keys: "Shift+T", run: write });
   workplace.command({
     id: "task-due",
     title: words.command_due,
