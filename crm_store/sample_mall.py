@@ -28,6 +28,7 @@ from crm_store.models import (
     Segment,
 )
 from crm_store.sample_desk import QUEUES, STAFF, fill_desk
+from crm_store.sample_knowledge import fill_knowledge
 from crm_store.sample_names import CHINESE, ENGLISH, PERSIAN, SPANISH, Names
 from crm_store.signals import Direction
 
@@ -68,6 +69,7 @@ async def fill(database: Database, *, now: datetime | None = None) -> int:
     """
     async with database.transaction() as transaction:
         await fill_desk(transaction)
+        await fill_knowledge(transaction)
         known = await transaction.session.scalar(
             select(Customer.id).where(Customer.reference == _reference(1))
         )
