@@ -19,6 +19,7 @@ import pytest_asyncio
 from playwright.async_api import expect
 
 from cti.ami import AmiError
+from cti.pause_reasons import WRAP_UP
 from cti.telephone_network.network import SipCall
 from tests.desk.closable_way import ClosableWay
 from tests.desk_stage import (
@@ -87,7 +88,7 @@ async def as_asterisk_has_it(stage: Stage, agent: AgentWindow) -> dict[str, Any]
     elif up:
         state = "on_call"
     elif member["Paused"] == "1":
-        state = {"wrap-up": "wrap_up"}.get(member["PausedReason"], "paused")
+        state = "wrap_up" if member["PausedReason"].startswith(WRAP_UP) else "paused"
     else:
         state = "available"
     return {
