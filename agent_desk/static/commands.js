@@ -27,9 +27,13 @@ export function findable(source, { asked = false } = {}) {
 
 export const findables = () => sources;
 
+/** Where letters are the writer's own; a radio button takes none. */
+const WRITING =
+  "input:not([type=radio], [type=checkbox]), textarea, select, [contenteditable], dialog[open]";
+
 /** The command that these keys mean now, or null. */
 function meant(event) {
-  const typing = event.target.closest?.("input, textarea, select, [contenteditable], dialog[open]");
+  const typing = event.target.closest?.(WRITING);
   const control = event.ctrlKey || event.metaKey;
   if (event.altKey || event.isComposing || (typing && !control)) return null;
   for (const one of registered.values()) {

@@ -80,8 +80,8 @@ export function customerCard(card) {
         ),
       ),
     ),
-    facts(card),
     card.notes ? el("p", { class: "free-text customer-notes", dir: "auto" }, card.notes) : null,
+    facts(card),
     storyIsThere ? null : history(card.interactions),
   );
 }
