@@ -324,7 +324,10 @@ export class Phone {
     sessionStorage[MUTED] = JSON.stringify(muted);
   }
 
-  /** Call a number, an extension or a colleague's login; what is wrong goes to `onRefused`. */
+  /**
+   * Call a number, an extension or a colleague's login (with `pick_up`: answer what rings there);
+   * what is wrong goes to `onRefused`.
+   */
   async dial(to, options = {}) {
     try {
       return await this.connect(to, options);
@@ -335,14 +338,14 @@ export class Phone {
   }
 
   /** The same; throws Refused when it cannot be called. */
-  async connect(to, { customer_id, name = "" } = {}) {
+  async connect(to, { customer_id, name = "", pick_up } = {}) {
     if (!this.registered) throw new Refused(0, "not_registered");
-    const wish = customer_id === undefined ? { to } : { to, customer_id };
-    const { target, shown } = await post("/api/phone/dial", wish);
+    // JSON leaves out what is undefined.
+    const { target, shown } = await post("/api/phone/dial", { to, customer_id, pick_up });
     if (!(await this.microphone.open())) throw new Refused(0, "no_microphone");
     await this.#holdOthers(null);
     const leg = this.#leg("out", { pbx: this.#line.pbx, number: shown, name, target });
-    sessionStorage[LAST] = to;
+    if (!pick_up) sessionStorage[LAST] = to;
     await this.#invite(leg, target);
     this.#tell();
     return leg;

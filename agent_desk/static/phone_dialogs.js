@@ -21,6 +21,7 @@ export class WhereTo extends Dialog {
   #field;
   #problem;
   #verbs = [];
+  #ringing = null;
   #agents = new Map();
   #stop = null;
 
@@ -40,9 +41,13 @@ export class WhereTo extends Dialog {
     dialog.addEventListener("close", () => this.#stop?.());
   }
 
-  /** verbs: [{id, icon, run(to, name)}]; the first one is what Enter does. */
-  open({ title, verbs }) {
+  /**
+   * verbs: [{id, icon, run(to, name)}]; the first one is what Enter does. `ringing` is one more, for
+   * a colleague whose phone rings.
+   */
+  open({ title, verbs, ringing = null }) {
     this.#verbs = verbs;
+    this.#ringing = ringing;
     this.dialog.querySelector("[data-to-title]").textContent = title;
     this.#field.value = "";
     this.#problem.hidden = true;
@@ -100,12 +105,16 @@ export class WhereTo extends Dialog {
       { "data-state": agent.state, "data-agent": agent.agent },
       el("span", { class: "dot", "aria-hidden": "true" }),
       el("span", { class: "to-name" }, name(agent.name), " ", el("span", { class: "muted" }, state)),
-      ...this.#buttons(() => agent.agent, agent.name),
+      ...this.#buttons(
+        () => agent.agent,
+        agent.name,
+        agent.state === "ringing" && this.#ringing ? [this.#ringing, ...this.#verbs] : this.#verbs,
+      ),
     );
   }
 
-  #buttons(to, who) {
-    return this.#verbs.map((verb, place) =>
+  #buttons(to, who, verbs = this.#verbs) {
+    return verbs.map((verb, place) =>
       el(
         "button",
         {

@@ -80,7 +80,7 @@ export class Leg {
     this.#mayEnd = false;
     const theirs = this.direction === "in" && !this.returning;
     this.call_id = request.call_id;
-    this.#localTag = theirs ? request.to_tag : request.from_tag;
+    this.#localTag = theirs ? request.to_tag : request.from.getParam("tag");
     this.#remoteTag = theirs ? request.from_tag : "";
     this.#guard(session);
     const mine = (action) => (news) => {
@@ -265,7 +265,11 @@ export class Leg {
     return new Promise((resolve) => {
       const told = (done) => () => {
         this.transfer = done ? "" : "failed";
-        this.#changed(this);
+        // Who has given a call away hangs up; the PBX does not do it for a phone.
+        if (done) {
+          this.#end();
+          other?.hangUp();
+        } else this.#changed(this);
         resolve(done);
       };
       const asked = this.#session.refer(target, {
@@ -273,7 +277,7 @@ export class Leg {
         eventHandlers: { accepted: told(true), failed: told(false), requestFailed: told(false) },
       });
       if (!asked) told(false)();
-      // The PBX hangs this leg up when it has given the call away, sometimes before it says so.
+      // An attended transfer may end this leg before it is told.
       this.#session.on("ended", () => resolve(true));
     });
   }

@@ -131,6 +131,11 @@ class PhonePanel {
     this.#whereTo.open({
       title: texts.call_somebody,
       verbs: [{ id: "call", icon: "answer", run: (to, who) => this.phone.connect(to, { name: who }) }],
+      ringing: {
+        id: "pick_up",
+        icon: "bell",
+        run: (to) => this.phone.connect(to, { pick_up: true }),
+      },
     });
   }
 
