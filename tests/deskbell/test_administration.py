@@ -62,6 +62,7 @@ def test_agents_are_added_changed_and_listed(migrated: Path, deskbell: CommandLi
     assert json.loads(deskbell.output) == {
         "login": "lin",
         "name": "林晓",
+        "phone": "browser",
         "extension": "1001",
         "role": "agent",
         "language": "en",
