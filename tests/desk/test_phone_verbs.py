@@ -157,9 +157,9 @@ async def test_blind_transfer_to_a_queue(stage: Stage) -> None:
 
 async def test_blind_transfer_outside(stage: Stage) -> None:
     caller = await stage.in_call()
-    subscriber = await stage.network.subscriber()
+    subscriber = await stage.network.subscriber(answer_after=None)
     await stage.lin.panel.transfer(OUTSIDE)
-    await subscriber.next_call()
+    await subscriber.answer()
     await stage.asterisk.together("trunk", "trunk")
     await stage.asterisk.gone("1001")
     await caller_hears(caller, CALLER_TONE)  # which is every subscriber's
