@@ -82,9 +82,7 @@ async def _show(
             "now": time.time(),
             "customer": card.id,
             "queues": {queue.name: queue.title(_.code) for queue in every_queue},
-            "dispositions": {
-                choice.code: choice.title(_.code) for choice in await queues.dispositions(database)
-            },
+            "dispositions": await queues.disposition_titles(database, _.code),
         },
     )
 

@@ -86,10 +86,7 @@ async def _live_values(request: web.Request) -> dict[str, Any]:
             "now": time.time(),
             "queues": titles,
             "queue_numbers": {queue.name: queue.number for queue in every_queue},
-            "dispositions": {
-                choice.code: choice.title(_.code)
-                for choice in await queues.dispositions(parts.database)
-            },
+            "dispositions": await queues.disposition_titles(parts.database, _.code),
             "pause_reasons": {reason.code: reason.title(_.code) for reason in reasons},
         },
     }

@@ -129,6 +129,8 @@ class Presence:
             known.state,
             ends_at=(known.ends_at or 0.0) + seconds,
             extendable_seconds=known.extendable_seconds - seconds,
+            since=known.since,
+            next_pause=known.next_pause,
         )
 
     def _become(self, agent: str, state: AgentState, **values: Any) -> None:
