@@ -1,16 +1,20 @@
-"""The phone in the page, by its buttons: Chromium on a running Deskbell, a real Asterisk and a caller
-from the telephone network. What is true is asked of Asterisk, and of what each side hears."""
+"""The phone in the page, by its buttons: Chromium on a running Deskbell, a real Asterisk, a caller.
+
+What is true is asked of Asterisk, and of what each side hears.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Page, async_playwright, expect
 
+from crm_store import queues
+from crm_store.database import Database
 from cti.pbx import EmbeddedPbx
 from cti.telephone_network.network import CALLER_TONE, SipCall, SipNetwork
 from tests.desk_stage import (
@@ -147,6 +151,31 @@ async def test_keys_are_heard_as_keys(scene: Scene) -> None:
         return call.audio.digits_heard == "50#"
 
     await eventually(heard, "the caller hears the keys")
+
+
+async def test_a_queue_that_wants_it_is_answered_by_the_phone(scene: Scene) -> None:
+    database = Database(scene.service.database_url)
+    try:
+        sales = await queues.find(database, "sales")
+        assert sales is not None
+        async with database.transaction() as transaction:
+            await queues.save(transaction, replace(sales, auto_answer=True))
+    finally:
+        await database.close()
+    await scene.page.reload()
+    await reachable(scene.page)
+    call = await scene.call_lin()
+    await scene.asterisk.together("1001", "trunk")
+    await caller_hears(call, LIN.tone)
+    await hears(scene.page, CALLER_TONE)
+
+
+async def test_a_test_call_is_heard_by_oneself(scene: Scene) -> None:
+    await scene.page.locator("[data-phone-menu] summary").click()
+    await scene.page.locator("[data-phone-test]").click()
+    await hears(scene.page, LIN.tone)
+    await scene.press("hang_up")
+    await scene.asterisk.gone("1001")
 
 
 async def test_declined_it_rings_no_more(scene: Scene) -> None:
