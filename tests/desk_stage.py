@@ -459,6 +459,15 @@ class Stage:
         await caller_hears(caller, LIN_TONE)
         await hears(self.lin.page, CALLER_TONE)
 
+    async def picture(self) -> str:
+        """What everybody sees now, and what Asterisk has, for who reads why a test failed."""
+        lines = [f"bridges: {await self.asterisk.bridges()}"]
+        for agent in self.agents:
+            members = await self.asterisk.members(agent.extension)
+            lines.append(f"{agent.login}: {agent.session.own}; {agent.problems}; {members}")
+            lines.append(await agent.page.locator("body").aria_snapshot())
+        return "\n".join([*lines, *self.service.log().splitlines()[-40:]])
+
     async def fresh_pages(self) -> None:
         """Both desks as they are after a load, their phones ready."""
         for agent in self.agents:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Generator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,19 @@ from tests.desk_stage import Stage, opened_stage, prepare_mall
 from tests.service_fixtures import mall_template
 
 __all__ = ["mall_template"]
+
+log = logging.getLogger(__name__)
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.when == "call":
+        item.stash[FAILED] = report.failed
+    return report
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -25,10 +39,12 @@ async def whole_stage(
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def stage(whole_stage: Stage) -> AsyncIterator[Stage]:
+async def stage(whole_stage: Stage, request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
     """Both agents at their desks, phones ready, in no queue, without a call."""
     await whole_stage.fresh_pages()
     yield whole_stage
+    if request.node.stash.get(FAILED, False):
+        log.warning("what there was when it failed:\n%s", await whole_stage.picture())
     problems = [problem for agent in whole_stage.agents for problem in agent.problems]
     await whole_stage.clear()
     assert problems == []
