@@ -114,14 +114,6 @@ class Recorder:
         path = self.folder / Path(recording.file).name
         return path if path.is_file() else None
 
-    async def files_of_nobody(self) -> list[Path]:
-        """Files in the folder that no row speaks of, the oldest first."""
-        if self.folder is None or not self.folder.is_dir():
-            return []
-        known = await recordings.known_files(self._database, self._board.name)
-        found = [path for path in self.folder.glob("*.wav") if path.name not in known]
-        return sorted(found, key=lambda path: path.stat().st_mtime)
-
     async def _policy(self, call: str) -> RecordingPolicy:
         live = self._board.calls.calls.get(call)
         queue = await queues.find(self._database, live.queue) if live and live.queue else None

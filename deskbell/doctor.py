@@ -23,7 +23,7 @@ from rich.console import Console
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from crm_store import agents, migrations, queues
+from crm_store import agents, migrations, queues, recordings
 from crm_store.agents import AgentRecord
 from crm_store.database import Database
 from crm_store.queues import QueueRecord
@@ -34,7 +34,7 @@ from deskbell.event_loop import run
 from deskbell.failure import ExitCode
 from deskbell.finding import Finding, State, drift, fail, ok, warn
 from deskbell.running_demo import Demo
-from deskbell.settings import Settings
+from deskbell.settings import PbxSettings, Settings
 
 DATABASE_SECONDS = 10.0
 HTTP_SECONDS = 5.0
@@ -147,6 +147,21 @@ def _disk(settings: Settings) -> Iterator[Finding]:
             yield ok("disk", said)
 
 
+async def _recordings(database: Database, pbx: PbxSettings) -> AsyncIterator[Finding]:
+    """Sound of which no row tells whose it is: nobody can hear it, and nobody will delete it."""
+    if pbx.sound_folder is None or not pbx.sound_folder.is_dir():
+        return
+    known = await recordings.known_files(database, pbx.name)
+    names = sorted(path.name for path in pbx.sound_folder.glob("*.wav"))
+    lost = [name for name in names if name not in known]
+    if lost:
+        yield warn(
+            "recordings",
+            f"PBX {pbx.name}: {len(lost)} files belong to no call, such as {lost[0]}",
+            f"listen to them and delete them: they are in {pbx.sound_folder}",
+        )
+
+
 async def _database(settings: Settings, store: _Store) -> AsyncIterator[Finding]:
     url = settings.store.url.get_secret_value()
     shown = masked_url(url)
@@ -177,6 +192,9 @@ async def _database(settings: Settings, store: _Store) -> AsyncIterator[Finding]
     try:
         async for finding in _contents(database, store):
             yield finding
+        for pbx in settings.pbx:
+            async for finding in _recordings(database, pbx):
+                yield finding
     except (OSError, SQLAlchemyError) as error:
         yield fail("database", f"reading failed: {_cause(error)}", "look at the database's own log")
     finally:

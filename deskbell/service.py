@@ -149,12 +149,7 @@ class Service:
 
     def _recording_folders(self) -> dict[str, Path | None]:
         """Asterisk writes them under its spool; another machine's may be mounted here."""
-        return {
-            pbx.name: pbx.folder / "spool/monitor"
-            if pbx.mode == "embedded"
-            else pbx.recordings_folder
-            for pbx in self.settings.pbx
-        }
+        return {pbx.name: pbx.sound_folder for pbx in self.settings.pbx}
 
     async def _wait_for_our_own_pbxs(self) -> None:
         """Be ready for calls when `start` returns; an external PBX may come up when it likes."""

@@ -217,6 +217,11 @@ class PbxSettings(Section):
             raise ValueError(f"{url!r} is not an address such as http://127.0.0.1:8088")
         return url
 
+    @property
+    def sound_folder(self) -> Path | None:
+        """Where its recordings can be read: Asterisk writes them under its spool."""
+        return self.folder / "spool/monitor" if self.mode == "embedded" else self.recordings_folder
+
     @field_validator("rtp_ports")
     @classmethod
     def _fit_below_the_last_port(cls, ports: int, info: ValidationInfo) -> int:

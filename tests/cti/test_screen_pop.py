@@ -10,6 +10,7 @@ import pytest
 from crm_store.bus import Bus
 from crm_store.phone_numbers import to_e164
 from crm_store.signals import (
+    CallAnswered,
     CallEnded,
     CallerRecognised,
     CallMerged,
@@ -107,6 +108,44 @@ async def test_the_card_is_in_the_pop_and_asked_for_once() -> None:
     assert [pop.agent for pop in scene.shown] == ["lin", "maria"]
     assert all(pop.matches == (WANG,) and not pop.looking_up for pop in scene.shown)
     assert scene.store.asked == ["+8613800138000"]
+
+
+async def test_a_number_that_an_agent_dials_pops_at_once_on_their_own_screen() -> None:
+    scene = Scene()
+    dialled = CallStarted(
+        pbx="main",
+        call="1",
+        direction=Direction.OUTBOUND,
+        caller="1001",
+        caller_name="Lin",
+        callee="+8613800138000",
+        endpoint="PJSIP/1001",
+        agent="lin",
+    )
+    scene.tell(dialled)
+    pop = await scene.pop(1)
+    assert (pop.agent, pop.caller, pop.caller_name) == ("lin", "+8613800138000", "")
+    assert pop.matches == (WANG,)
+    answer = CallAnswered(
+        pbx="main",
+        call="1",
+        endpoint="PJSIP/trunk",
+        agent="lin",
+        caller="1001",
+        direction=Direction.OUTBOUND,
+    )
+    scene.tell(answer)
+    assert len(scene.shown) == 1
+
+
+async def test_a_call_that_was_picked_up_pops_where_no_phone_rang() -> None:
+    scene = Scene()
+    scene.tell(started("+8613800138000"))
+    scene.tell(offered())
+    await scene.pop(1)
+    scene.tell(CallAnswered(pbx="main", call="1", endpoint="PJSIP/1002", agent="maria", caller=""))
+    pop = await scene.pop(2)
+    assert (pop.agent, pop.matches) == ("maria", (WANG,))
 
 
 async def test_an_offer_before_the_store_answered_waits_for_the_card() -> None:

@@ -63,6 +63,16 @@ def test_after_migrate_only_people_and_a_running_service_are_missing(
     }
 
 
+def test_sound_that_belongs_to_no_call_is_told(deskbell: CommandLine, file: Path) -> None:
+    assert deskbell("migrate", "-c", file) == 0
+    folder = file.parent / "var/pbx/spool/monitor"
+    folder.mkdir(parents=True)
+    (folder / "a1b2.wav").write_bytes(b"")
+    _, found = examined(deskbell, file)
+    assert found["recordings"]["state"] == "warn"
+    assert "1 files belong to no call, such as a1b2.wav" in found["recordings"]["message"]
+
+
 def test_text_is_for_people(deskbell: CommandLine, file: Path) -> None:
     assert deskbell("doctor", "--config", file) == 1
     assert "✗ database: " in deskbell.output
