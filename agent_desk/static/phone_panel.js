@@ -170,6 +170,8 @@ class PhonePanel {
 
   #who(leg) {
     const document = this.#document(leg);
+    // Whom one asks first is known by name; the call itself knows only an extension.
+    if (leg.consults && leg.name) return leg.name;
     const shown = document && whoIs(document, this.#workplace.popOf(document));
     return shown || leg.name || leg.number || texts.withheld;
   }
@@ -304,7 +306,7 @@ class PhonePanel {
     } else if (!speaking || !held) {
       verbs.push(one("transfer", "transfer", () => this.#transfer(leg)));
     }
-    if (leg.call && !leg.consults) {
+    if (leg.call && !leg.consults && !(held && speaking)) {
       verbs.push(one("park", "park", () => this.#park(leg)));
       verbs.push(...this.#recordingVerbs(leg, recording, one));
     }
