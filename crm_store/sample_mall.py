@@ -30,6 +30,7 @@ from crm_store.models import (
 from crm_store.sample_desk import QUEUES, STAFF, fill_desk
 from crm_store.sample_knowledge import fill_knowledge
 from crm_store.sample_names import CHINESE, ENGLISH, PERSIAN, SPANISH, Names
+from crm_store.sample_story import fill_stories
 from crm_store.signals import Direction
 
 CUSTOMERS = 2_000
@@ -78,6 +79,7 @@ async def fill(database: Database, *, now: datetime | None = None) -> int:
         people = list(_people(random.Random(_SEED), now or datetime.now(UTC)))  # noqa: S311
         for start in range(0, len(people), _ROWS_AT_ONCE):
             await _write_people(transaction, people[start : start + _ROWS_AT_ONCE])
+        await fill_stories(transaction, _reference(1), WELL_KNOWN_NUMBER, now or datetime.now(UTC))
     return len(people)
 
 

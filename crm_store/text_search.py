@@ -91,6 +91,40 @@ async def index(
     await _write_words(session, entry, [*terms(texts), *_marks(kind, customer_id)])
 
 
+@dataclass(frozen=True, slots=True)
+class NewEntry:
+    """A row that no index knows yet, with its texts."""
+
+    kind: EntryKind
+    row_id: int
+    customer_id: int | None
+    at: datetime
+    texts: Sequence[str]
+
+
+async def index_new(transaction: Transaction, entries: Sequence[NewEntry]) -> None:
+    """Index many rows at once: for an import. Raises sqlalchemy.exc.IntegrityError if one of them
+    is indexed already."""
+    if not entries:
+        return
+    session = transaction.session
+    numbers = [_entry_number(entry.kind, entry.row_id, entry.at) for entry in entries]
+    rows = [
+        {"id": number, "kind": e.kind, "row_id": e.row_id, "customer_id": e.customer_id, "at": e.at}
+        for number, e in zip(numbers, entries, strict=True)
+    ]
+    await session.execute(insert(SearchEntry), rows)
+    statement = _WRITE_SQLITE if _is_sqlite(session) else _WRITE_POSTGRESQL
+    words = [
+        {
+            "entry": number,
+            "words": _stored(session, [*terms(e.texts), *_marks(e.kind, e.customer_id)]),
+        }
+        for number, e in zip(numbers, entries, strict=True)
+    ]
+    await session.execute(statement, words)
+
+
 async def forget(transaction: Transaction, kind: EntryKind, row_id: int) -> None:
     """The row is found no more."""
     entry = await transaction.session.scalar(
@@ -462,19 +496,20 @@ def _marks(kind: EntryKind, customer_id: int | None) -> list[str]:
 
 
 async def _write_words(session: AsyncSession, entry: int, words: Sequence[str]) -> None:
+    statement = _WRITE_SQLITE if _is_sqlite(session) else _WRITE_POSTGRESQL
+    await session.execute(statement, {"entry": entry, "words": _stored(session, words)})
+
+
+def _stored(session: AsyncSession, words: Sequence[str]) -> str:
+    """Terms in their order, as each database takes them."""
     if _is_sqlite(session):
-        statement, value = _WRITE_SQLITE, " ".join(words)
-    else:
-        places: dict[str, list[int]] = {}
-        for place, word in enumerate(words, 1):
-            places.setdefault(word, []).append(place)
-        statement = _WRITE_POSTGRESQL
-        value = " ".join(
-            f"'{word}':{','.join(map(str, found))}"
-            for word, found in places.items()
-            if word != _END
-        )
-    await session.execute(statement, {"entry": entry, "words": value})
+        return " ".join(words)
+    places: dict[str, list[int]] = {}
+    for place, word in enumerate(words, 1):
+        places.setdefault(word, []).append(place)
+    return " ".join(
+        f"'{word}':{','.join(map(str, found))}" for word, found in places.items() if word != _END
+    )
 
 
 async def _remark(

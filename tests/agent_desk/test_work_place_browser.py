@@ -134,7 +134,19 @@ async def test_a_recording_plays_in_its_place_by_keyboard(
     page = await open_story(chrome, rich)
 
     async def give_sound(route: Route) -> None:
-        await route.fulfill(body=tone(), content_type="audio/wav")
+        # As the server does: a part is asked for when somebody seeks.
+        sound = tone()
+        asked = (await route.request.all_headers()).get("range", "bytes=0-")
+        start = int(asked.removeprefix("bytes=").partition("-")[0])
+        await route.fulfill(
+            status=206,
+            body=sound[start:],
+            content_type="audio/wav",
+            headers={
+                "Accept-Ranges": "bytes",
+                "Content-Range": f"bytes {start}-{len(sound) - 1}/{len(sound)}",
+            },
+        )
 
     await page.route("**/recordings/*/audio", give_sound)
     player = page.locator(".player")

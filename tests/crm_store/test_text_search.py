@@ -226,3 +226,15 @@ async def test_hostile_questions_are_words_like_others(database: Database, quest
 async def test_a_text_without_end_is_indexed_to_a_limit(database: Database, written: str) -> None:
     await _write(database, written)
     assert await _rows(database, written[:3]) == [1]
+
+
+async def test_many_are_indexed_at_once(database: Database) -> None:
+    new = [
+        text_search.NewEntry(EntryKind.TASK, row, None, NOW, [f"late 送货 {row}"])
+        for row in range(1, 40)
+    ]
+    async with database.transaction() as transaction:
+        await text_search.index_new(transaction, [])
+        await text_search.index_new(transaction, new)
+    assert len(await _rows(database, "送货")) == 39
+    assert await _rows(database, "late 7 ") == [7]
