@@ -127,7 +127,7 @@ class Sound:
 
     def __init__(self, path: Path) -> None:
         with wave.open(str(path)) as file:
-            self.rate = file.getframerate()
+            self.rate: int = file.getframerate()
             self.samples = array("h", file.readframes(file.getnframes()))
 
     @property
