@@ -19,6 +19,13 @@ const languages = choices.languages.length > 0 ? choices.languages : ["en"];
 const language = languages.includes(reader) ? reader : languages[0];
 const titleOf = (step) => step.title[language] || Object.values(step.title)[0] || step.id;
 
+function answerOf(name, value) {
+  if (typeof value === "boolean") return value ? texts.yes : texts.no;
+  const field = steps.flatMap((step) => step.fields ?? []).find((one) => one.name === name);
+  const choice = field?.choices?.find((one) => one.value === value);
+  return choice?.label?.[language] || String(value);
+}
+
 let steps = parsed(raw.value);
 let chosen = steps[0]?.id ?? null;
 let wrong = new Set();
@@ -29,7 +36,7 @@ const saved = JSON.stringify(steps);
 
 const list = el("ol", { class: "editor-steps" });
 const place = el("div", { class: "panel panel-padded editor-step" });
-const picture = el("div", { class: "editor-flow" });
+const picture = el("div", { class: "editor-flow", tabindex: "0" });
 const faults = el("div", { class: "editor-faults", role: "status" });
 const tried = el("div", { class: "panel panel-padded editor-try", hidden: true });
 
@@ -173,7 +180,7 @@ function changed() {
 
 function drawPicture() {
   picture.replaceChildren(
-    flowPicture(steps, { chosen, wrong, titleOf, choose, label: texts.flow }),
+    flowPicture(steps, { chosen, wrong, titleOf, answerOf, choose, label: texts.flow }),
   );
 }
 

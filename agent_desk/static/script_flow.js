@@ -19,19 +19,19 @@ const short = (text) => {
   return letters.length > LETTERS ? `${letters.slice(0, LETTERS - 1).join("")}…` : text;
 };
 
-/** The ways out of a step: {to, label}. */
-function ways(step) {
+/** The ways out of a step: {to, label}; `answerOf(field, value)` says an answer in words. */
+function ways(step, answerOf = () => "") {
   if (step.end) return [];
-  const found = (step.next ?? []).map(({ when, to }) => ({ to, label: shownCondition(when) }));
+  const found = (step.next ?? []).map(({ when, to }) => ({ to, label: condition(when, answerOf) }));
   if (step.otherwise) found.push({ to: step.otherwise, label: found.length > 0 ? "…" : "" });
   return found;
 }
 
-function shownCondition(when) {
-  if (when.in) return when.in.join(", ");
+function condition(when, answerOf) {
+  if (when.in) return when.in.map((value) => answerOf(when.field, value)).join(", ");
   if (when.above !== undefined && when.above !== null) return `> ${when.above}`;
   if (when.below !== undefined && when.below !== null) return `< ${when.below}`;
-  return String(when.is ?? "");
+  return answerOf(when.field, when.is ?? "");
 }
 
 /** How far each step is below the first, by the longest way; steps that nothing leads to come last. */
@@ -55,7 +55,7 @@ function layers(steps) {
 }
 
 /** The picture; `titleOf(step)` names a step, `choose(id)` is told of a click. */
-export function flowPicture(steps, { chosen, wrong, titleOf, choose, label }) {
+export function flowPicture(steps, { chosen, wrong, titleOf, answerOf, choose, label }) {
   const rows = layers(steps);
   const widest = Math.max(1, ...rows.map((row) => row.length));
   const width = widest * (WIDTH + BESIDE) + BESIDE;
@@ -71,7 +71,7 @@ export function flowPicture(steps, { chosen, wrong, titleOf, choose, label }) {
   const boxes = [];
   for (const step of steps) {
     const from = places.get(step.id);
-    const out = ways(step).filter(({ to }) => places.has(to));
+    const out = ways(step, answerOf).filter(({ to }) => places.has(to));
     out.forEach(({ to, label: said }, place) => {
       const goal = places.get(to);
       const x1 = from.x + ((place + 1) * WIDTH) / (out.length + 1);

@@ -183,7 +183,7 @@ export function stepForm(step, about) {
         )),
         labelled("\u00a0", chosenFrom(tests.map((one) => [one, texts.tests[one]]), test, (one) => {
           branch.when = { field: when.field, [one]: one === "in" ? [] : one === "is" ? "" : 0 };
-        }, { again: true })),
+        }, { again: true, label: texts.condition })),
         labelled(texts.value, valueForm(asked, test, when[test], set)),
         labelled(texts.to, chosenFrom([["", texts.nowhere], ...everyStep()], branch.to, (id) => { branch.to = id; })),
       ),

@@ -19,6 +19,7 @@ from tests.agent_desk.knowledge_stage import (
     wang_rings,
     wang_talks,
 )
+from tests.agent_desk.test_pages import find_faults
 
 __all__ = ["chrome"]
 
@@ -250,3 +251,28 @@ async def test_a_supervisor_writes_tries_and_publishes_a_script(
     assert version.published_at is not None
     first = version.steps[0]
     assert script_steps.after(first, {"answer-1": True}) == "step-2"
+
+
+@pytest.mark.parametrize(("language", "theme"), [("en", "light"), ("fa", "dark")])
+async def test_the_pages_have_no_faults_that_axe_knows(
+    chrome: Chromium, desk: RunningDesk, language: str, theme: str
+) -> None:
+    await add_script(desk)
+    await add_text(desk, "hello", {"en": "Dear {customer.name}"})
+    article = await add_article(desk, {"en": ("Returning goods", "# Rules\n\n- thirty **days**")})
+    async with desk.database.transaction() as transaction:
+        await articles.flag(transaction, article, "wrong", "Fourteen", agent="lin")
+        await articles.flag(transaction, None, "missing", "wheelchairs", agent="lin")
+    page = await chrome.window("sara", language=language, theme=theme)
+    for name, path in (
+        ("scripts", "/setup/scripts"),
+        ("script", "/setup/scripts/1"),
+        ("compare", "/setup/scripts/1/compare"),
+        ("texts", "/setup/texts"),
+        ("text", "/setup/texts/1"),
+        ("articles", "/setup/articles"),
+        ("article", f"/setup/articles/{article}"),
+    ):
+        await page.goto(path)
+        await look(page, f"setup-{name}-{language}")
+        await find_faults(page, f"{name} {language}")
