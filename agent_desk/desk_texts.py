@@ -106,6 +106,8 @@ def desk_texts(_: Language) -> dict[str, Any]:
         "session_over": _("Your session is over. Sign in again."),
         "unfinished": _("Not yet wrapped up"),
         "no_calls": _("No calls at this moment."),
+        "call_number": _("Call this number"),
+        "call_person": _("Call %(who)s"),
         "no_phone": _("The phone of this page is not ready."),
         "palette": {
             "recent": _("Used last"),

@@ -1,6 +1,6 @@
 // The queues and the agents around one: lists that keep their places while their numbers change.
 
-import { el, name, put, texts } from "./elements.js";
+import { el, icon, name, put, texts } from "./elements.js";
 import { count, number } from "./moments.js";
 
 /** Keep one row per document in `list`, in the order of `keys`, each filled by fill(row, doc). */
@@ -67,7 +67,8 @@ export function showQueues(list, documents, own = null) {
   );
 }
 
-export function showAgents(list, documents, me = null) {
+/** With `calls` each colleague who is there can be called from their line. */
+export function showAgents(list, documents, me = null, calls = false) {
   const shown = [...documents.values()].filter((agent) => agent.agent !== me);
   shown.sort(
     (a, b) =>
@@ -86,9 +87,18 @@ export function showAgents(list, documents, me = null) {
         el("span", { class: "agent-name", "data-part": "name" }),
         el("span", { class: "agent-state muted", "data-part": "state" }),
         el("span", { class: "timer muted", "data-part": "since" }),
+        calls
+          ? el("button", { type: "button", class: "icon-button agent-call" }, icon("phone"))
+          : null,
       ),
     (row, agent) => {
       row.dataset.state = agent.state;
+      if (calls) {
+        const call = row.lastElementChild;
+        call.dataset.dial = agent.agent;
+        call.setAttribute("aria-label", texts.call_person.replace("%(who)s", agent.name));
+        call.disabled = agent.state === "offline";
+      }
       const shownName = part(row, "name");
       if (shownName.textContent !== agent.name) shownName.replaceChildren(name(agent.name));
       const reason = texts.pause_reasons?.[agent.reason];

@@ -92,7 +92,14 @@ function facts(card) {
       "div",
       {},
       el("dt", {}, title, detail ? el("span", { class: "muted" }, " ", name(detail)) : null),
-      el("dd", ltr ? { dir: "ltr" } : {}, name(value)),
+      el("dd", ltr ? { dir: "ltr" } : {}, typeof value === "string" ? name(value) : value),
+    );
+  const number = (way) =>
+    el(
+      "button",
+      { type: "button", class: "to-dial", "data-dial": way.value },
+      icon("phone", texts.call_number),
+      name(way.shown ?? way.value),
     );
   return el(
     "dl",
@@ -101,7 +108,12 @@ function facts(card) {
       line(texts.member_card, one.number.replace(/(.{4})(?=.)/g, "$1\u202f"), `${shownPoints(one.points_hundredths)} ${texts.points}`),
     ),
     ...card.contact_points.map((way) =>
-      line(texts.contact[way.kind] ?? way.kind, way.label, way.shown ?? way.value, true),
+      line(
+        texts.contact[way.kind] ?? way.kind,
+        way.label,
+        way.kind === "phone" ? number(way) : (way.shown ?? way.value),
+        true,
+      ),
     ),
     card.last_agent ? line(texts.last_served_by, "", card.last_agent) : null,
   );

@@ -37,7 +37,7 @@ const drawQueues = atNextPicture(() =>
   showQueues(find("queues"), workplace.documents("queues"), workplace.state?.queues ?? []),
 );
 const drawColleagues = atNextPicture(() =>
-  showAgents(find("agents"), workplace.documents("agents"), texts.me),
+  showAgents(find("agents"), workplace.documents("agents"), texts.me, true),
 );
 workplace.follow("queues", drawQueues);
 workplace.follow("agents", drawColleagues);

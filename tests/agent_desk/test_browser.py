@@ -270,6 +270,8 @@ async def test_a_session_that_ends_elsewhere_leads_to_the_sign_in(
 async def test_nothing_jumps_when_a_call_arrives(chrome: Chromium, desk: RunningDesk) -> None:
     page = await open_desk(chrome)
     await expect(page.locator(".queue-line")).to_have_count(2)
+    # The phone has said what it has to say: that there is no telephone system, and no microphone.
+    await expect(page.locator(".phone-notice")).to_have_count(2)
     places = [
         "[data-call]",
         ".column-customer",
