@@ -8,7 +8,7 @@ from playwright.async_api import Page, expect
 from tests.agent_desk.browser_fixtures import Chromium, chrome
 from tests.agent_desk.conftest import RunningDesk
 from tests.agent_desk.test_browser import open_desk
-from tests.agent_desk.test_pages import find_faults
+from tests.agent_desk.test_pages import find_faults, look
 
 __all__ = ["chrome"]
 
@@ -33,6 +33,7 @@ async def test_a_command_is_found_and_done(chrome: Chromium, desk: RunningDesk) 
     option = await marked.get_attribute("id")
     await expect(field).to_have_attribute("aria-activedescendant", str(option))
     await find_faults(page, "palette")
+    await look(page, "palette")
     await page.keyboard.press("Enter")
     await expect(page.locator("#palette")).to_be_hidden()
     await expect(page.locator("[data-state-switch]")).to_contain_text("Lunch")

@@ -16,7 +16,7 @@ from crm_store.signals import AgentState
 from tests.agent_desk.browser_fixtures import Chromium, chrome
 from tests.agent_desk.conftest import RunningDesk
 from tests.agent_desk.test_browser import answer, card_of, end, open_desk, ring, write_call
-from tests.agent_desk.test_pages import find_faults
+from tests.agent_desk.test_pages import find_faults, look
 
 __all__ = ["chrome"]
 
@@ -65,6 +65,7 @@ async def test_digits_go_down_the_tree_and_backspace_up(
     await page.keyboard.press("1")
     await expect(page.get_by_role("radio", name="Late")).to_be_checked()
     await find_faults(page, "tree")
+    await look(page, "tree")
     await page.keyboard.press("Control+Enter")
     await expect(page.locator("[data-call-state]")).to_have_text("No call")
     found = await interactions.of_call(desk.database, "main", "1.1")
@@ -83,6 +84,7 @@ async def test_a_disposition_proposes_what_follows(chrome: Chromium, desk: Runni
     await page.get_by_role("button", name="In 1 hour").click()
     await page.locator("[name=follow-up-title]").fill("Say when the new lamp comes")
     await find_faults(page, "follow-up")
+    await look(page, "follow-up")
     await page.keyboard.press("Control+Enter")
     await expect(page.locator("[data-call-state]")).to_have_text("No call")
     (task,) = await tasks.listed(desk.database, agent="lin")
@@ -117,11 +119,13 @@ async def test_the_time_left_is_shown_and_more_is_asked_for_with_a_reason(
     await expect(left).to_be_visible()
     await expect(left.locator("strong")).to_have_text(re.compile(r"1:[23]\d"))
     await find_faults(page, "time left")
+    await look(page, "time left")
     await page.keyboard.press("e")
     await expect(page.locator("#more-time")).to_be_visible()
     await page.get_by_role("radio", name="2 minutes").check()
     await page.get_by_label("What takes longer?").fill("a long complaint")
     await find_faults(page, "more time")
+    await look(page, "more time")
     await page.keyboard.press("Enter")
     await expect(page.locator("#more-time")).to_be_hidden()
     assert desk.presence.state_of("lin").extendable_seconds == 80
