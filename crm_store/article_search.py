@@ -41,7 +41,7 @@ async def search(
     ranked = []
     for article, found_in in by_article:
         place, language = _nearest(found_in, languages)
-        title = text_search.terms([article.words[language].title])
+        title = search_terms.terms([article.words[language].title])
         in_title = all(any(term.startswith(word) for term in title) for word in wanted)
         order = (place, not in_title, not _serves(article, queue), -article.usefulness, article.id)
         ranked.append((order, article, language))
@@ -77,8 +77,8 @@ async def suggest(
     bodies = {}
     for article, found_in in found:
         all_words = [article.words[language] for language in found_in]
-        titles[article.id] = set(text_search.terms(one.title for one in all_words))
-        bodies[article.id] = set(text_search.terms(one.body for one in all_words))
+        titles[article.id] = set(search_terms.terms(one.title for one in all_words))
+        bodies[article.id] = set(search_terms.terms(one.body for one in all_words))
     having = Counter(word for key in titles for word in latest if word in titles[key] | bodies[key])
     ranked = []
     for article, _found_in in found:
@@ -120,14 +120,14 @@ def _nearest(found_in: Sequence[str], languages: Sequence[str]) -> tuple[int, st
 
 
 def _significant(text: str) -> set[str]:
-    return {word for word in text_search.terms([text]) if len(word) > 1}
+    return {word for word in search_terms.terms([text]) if len(word) > 1}
 
 
 def _latest(note: str) -> list[str]:
     """The last words of a note that may say something: pairs of characters, or longer words."""
     words = [
         word
-        for word in text_search.terms([note[-2_000:]])
+        for word in search_terms.terms([note[-2_000:]])
         if len(word) > 2 or (len(word) == 2 and not word.isascii())
     ]
     return list(dict.fromkeys(reversed(words)))[:MOST_WORDS]

@@ -16,7 +16,8 @@ from crm_store.cards import check_digit
 from crm_store.database import Database, Transaction
 from crm_store.facts import ComplaintFiled
 from crm_store.models import Complaint, Customer, Severity
-from crm_store.text_search import EntryKind, fold_letters
+from crm_store.search_terms import fold_letters
+from crm_store.text_search import EntryKind
 
 CATEGORIES = ("product", "delivery", "staff", "billing", "premises", "other")
 DIGITS = 8

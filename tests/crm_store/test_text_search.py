@@ -12,8 +12,9 @@ from crm_store import customers, interactions, text_search
 from crm_store.customers import NewCustomer
 from crm_store.database import Database
 from crm_store.models import Channel, WrapUp
+from crm_store.search_terms import LONGEST_TERM, parse, terms
 from crm_store.signals import Direction
-from crm_store.text_search import EntryKind, parse, terms
+from crm_store.text_search import EntryKind
 
 pytestmark = pytest.mark.db
 
@@ -196,7 +197,7 @@ def test_any_question_can_be_asked(question: str) -> None:
                 for term in phrase.terms:
                     assert term
                     assert not set(term) & set("\"'\\*: ¶()&|!<>")
-                    assert len(term) <= text_search.LONGEST_TERM
+                    assert len(term) <= LONGEST_TERM
 
 
 @pytest.mark.parametrize(
