@@ -10,7 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from crm_store import articles, text_search
+from crm_store import articles, search_terms, text_search
 from crm_store.articles import ArticleRecord
 from crm_store.database import Database
 from crm_store.text_search import EntryKind
