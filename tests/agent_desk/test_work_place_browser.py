@@ -204,7 +204,7 @@ async def test_due_tasks_and_a_callback_that_announces_itself_once(
     await page.locator("[data-act=done]").click()
     await expect(page.locator(".task")).to_have_count(1)
     await expect(page.locator("[data-task-dialog]")).not_to_be_visible()
-    await page.keyboard.press("t")
+    await page.keyboard.press("Shift+T")
     await page.locator("[data-new] [name=title]").fill("Ask again")
     await page.locator("[data-new] [value=callback]").check()
     await page.locator("[data-new] [name=number]").fill("nonsense")
