@@ -14,49 +14,44 @@ from aiohttp import web
 from prometheus_client import generate_latest
 from sqlalchemy import select
 
-from agent_desk import (
-    agent_api,
-    api,
-    call_verbs,
-    customer_pages,
-    knowledge_api,
-    merge_pages,
-    pages,
-    phone_claims,
-    phone_proxy,
-    recordings_api,
-    scripts_api,
-    setup_agents,
-    setup_articles,
-    setup_choices,
-    setup_pages,
-    setup_queues,
-    setup_scripts,
-    setup_texts,
-    sign_in,
-    story_api,
-    task_board,
-    tasks_api,
-    texts_api,
-)
-from agent_desk.agent_screens import topic_of
-from agent_desk.desk_metrics import DeskMetrics
-from agent_desk.gate import Access, Route, gate
-from agent_desk.guess_limiter import GuessLimiter
+from agent_desk.desk import agent_api, api, pages
+from agent_desk.entrance import sign_in
+from agent_desk.entrance.gate import Access, Route, gate
+from agent_desk.entrance.guess_limiter import GuessLimiter
+from agent_desk.entrance.passwords import PasswordCheck
+from agent_desk.entrance.sign_in import CHECK, HUB, LIMITER
+from agent_desk.entrance.visitor import PAGES, PARTS, json_answer, origin_is_ours, signed_in
+from agent_desk.knowledge import articles as knowledge_api
+from agent_desk.knowledge import canned_texts as texts_api
+from agent_desk.knowledge import scripts as scripts_api
 from agent_desk.languages import compile_catalogues
-from agent_desk.live_state import LiveState
+from agent_desk.live import task_board
+from agent_desk.live.agent_screens import topic_of
+from agent_desk.live.desk_metrics import DeskMetrics
+from agent_desk.live.live_state import LiveState
+from agent_desk.live.pop_audit import PopAudit
+from agent_desk.live.presence import CustomerPresence, is_customer_topic
+from agent_desk.live.push import PushHub, PushSession, serve_desk
+from agent_desk.live.unfinished import UnfinishedWork
 from agent_desk.parts import DeskParts
-from agent_desk.passwords import PasswordCheck
-from agent_desk.pop_audit import PopAudit
-from agent_desk.presence import CustomerPresence, is_customer_topic
-from agent_desk.push import PushHub, PushSession, serve_desk
+from agent_desk.people import customer_pages, merge_pages
+from agent_desk.people import story as story_api
+from agent_desk.people import tasks as tasks_api
+from agent_desk.phone import call_verbs
+from agent_desk.phone import claims as phone_claims
+from agent_desk.phone import proxy as phone_proxy
+from agent_desk.phone import recordings as recordings_api
 from agent_desk.rendering import environment
-from agent_desk.sign_in import CHECK, HUB, LIMITER
+from agent_desk.setup import agents as setup_agents
+from agent_desk.setup import articles as setup_articles
+from agent_desk.setup import canned_texts as setup_texts
+from agent_desk.setup import choices as setup_choices
+from agent_desk.setup import pages as setup_pages
+from agent_desk.setup import queues as setup_queues
+from agent_desk.setup import scripts as setup_scripts
 from agent_desk.static_files import serve_file
-from agent_desk.unfinished import UnfinishedWork
-from agent_desk.visitor import PAGES, PARTS, json_answer, origin_is_ours, signed_in
-from crm_store import agents, queues
 from crm_store.models import Agent, DeskSession, Role
+from crm_store.staff import agents, queues
 
 log = logging.getLogger(__name__)
 

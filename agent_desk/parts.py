@@ -14,8 +14,8 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from crm_store.bus import Bus
+from crm_store.contacts.recordings import RecordingRecord
 from crm_store.database import Database
-from crm_store.recordings import RecordingRecord
 from crm_store.signals import AgentStateChanged
 
 

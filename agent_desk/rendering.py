@@ -16,16 +16,16 @@ from babel.numbers import format_decimal
 from markupsafe import Markup
 
 from agent_desk import languages
-from agent_desk.caller_display import shown_number
-from agent_desk.desk_texts import desk_texts
-from agent_desk.static_files import imported_by, static_address, static_version
-from agent_desk.visitor import (
+from agent_desk.desk.desk_texts import desk_texts
+from agent_desk.entrance.visitor import (
     PAGES,
     THEME_COOKIE,
     is_supervisor,
     language_of,
     session_if_any,
 )
+from agent_desk.live.caller_display import shown_number
+from agent_desk.static_files import imported_by, static_address, static_version
 
 HERE = Path(__file__).parent
 TEMPLATE_FOLDER = HERE / "templates"

@@ -23,7 +23,7 @@ from typing import Any
 from aiohttp import web
 from playwright.async_api import Page, async_playwright
 
-from cti.pbx import EmbeddedPbx
+from cti.pbx.embedded import EmbeddedPbx
 from cti.telephone_network.network import CALLER_TONE, SipCall, SipNetwork
 from tests.desk.phone_panel import ANSWER
 from tests.desk_stage import LIN, LIN_TONE, AgentWindow, agent_window, eventually

@@ -18,10 +18,10 @@ import orjson
 import uvloop
 from websockets.asyncio.client import connect
 
-from agent_desk.push_state import Document, PushState
+from agent_desk.live.push_state import Document, PushState
 from bench.pbx import customer_at
 from bench.recorded_call import call_number
-from crm_store.sample_crowd import crowd_number
+from crm_store.sample.crowd import crowd_number
 
 CONNECTING_AT_ONCE = 20
 

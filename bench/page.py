@@ -21,16 +21,16 @@ from aiohttp.test_utils import TestServer
 from playwright.async_api import Browser, BrowserContext, CDPSession, Page, async_playwright
 from yarl import URL
 
-from agent_desk import api
 from agent_desk.app import create_app
+from agent_desk.desk import api
+from agent_desk.entrance.sign_in import HUB
+from agent_desk.entrance.visitor import LANGUAGE_COOKIE, SESSION_COOKIE
 from agent_desk.parts import DeskParts
-from agent_desk.sign_in import HUB
-from agent_desk.visitor import LANGUAGE_COOKIE, SESSION_COOKIE
-from crm_store import customers
 from crm_store import signals as s
 from crm_store.bus import Bus
 from crm_store.database import Database
 from crm_store.migrations import migrate
+from crm_store.people import customers
 from tests.agent_desk.conftest import Presence, RunningDesk, fill, open_session
 from tests.agent_desk.signal_stories import PBX, pop
 from tests.talking_browser import FLAGS, find_chromium

@@ -36,9 +36,9 @@ from asterisk.manager import ManagerMsg
 from panoramisk import Manager
 from panoramisk.ami_protocol import AMIProtocol
 
-from cti.ami_framing import BLOCK_END, AmiFramer
-from cti.call_model import ONLY_WITH, READ_HEADERS, WANTED_EVENTS, CallModel
-from cti.queue_model import QUEUE_EVENTS, QUEUE_HEADERS, QueueModel
+from cti.agents.queue_model import QUEUE_EVENTS, QUEUE_HEADERS, QueueModel
+from cti.ami.framing import BLOCK_END, AmiFramer
+from cti.calls.call_model import ONLY_WITH, READ_HEADERS, WANTED_EVENTS, CallModel
 
 READ = 64 * 1024
 CONNECTION_EVENTS = {b"Event: FullyBooted", b"Event: Shutdown"}

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from crm_store.sample_crowd import crowd_number
+from crm_store.sample.crowd import crowd_number
 
 BLOCK_END = b"\r\n\r\n"
 FIRST_EPOCH = 1_800_000_000

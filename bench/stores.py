@@ -20,11 +20,11 @@ from pathlib import Path
 import asyncpg
 from sqlalchemy import text
 
-from crm_store import agents, queues
 from crm_store.database import Database
 from crm_store.migrations import migrate
-from crm_store.queues import QueueRecord
-from crm_store.sample_crowd import fill_crowd
+from crm_store.sample.crowd import fill_crowd
+from crm_store.staff import agents, queues
+from crm_store.staff.queues import QueueRecord
 from tests.store_fixtures import postgresql_programs
 
 QUEUE = "service"

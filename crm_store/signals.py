@@ -254,9 +254,9 @@ class CallerRecognised(CallSignal, frozen=True, kw_only=True):
 class ScreenPop(CallSignal, frozen=True, kw_only=True):
     """What `agent`'s screen must show about a call before its phone rings.
 
-    `matches` are the customers' cards (see crm_store.customers.CustomerCard) as plain values, most
-    recent first; empty with `known` False means nobody has this number. `looking_up` is True while
-    the store has not answered yet: a second pop follows.
+    `matches` are the customers' cards (crm_store.people.customers.CustomerCard) as plain values,
+    most recent first; empty with `known` False means nobody has this number. `looking_up` is True
+    while the store has not answered yet: a second pop follows.
     """
 
     agent: str

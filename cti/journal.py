@@ -14,10 +14,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from crm_store import agents, calls
-from crm_store.agents import StateChange
 from crm_store.bus import Bus
-from crm_store.calls import CallKey, CallRecord
+from crm_store.contacts import calls
+from crm_store.contacts.calls import CallKey, CallRecord
 from crm_store.database import Database, Transaction
 from crm_store.models import CallState
 from crm_store.signals import (
@@ -35,6 +34,8 @@ from crm_store.signals import (
     PbxLinkChanged,
     Signal,
 )
+from crm_store.staff import agents
+from crm_store.staff.agents import StateChange
 
 log = logging.getLogger(__name__)
 

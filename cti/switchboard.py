@@ -16,13 +16,13 @@ from typing import Any, BinaryIO
 
 from crm_store.bus import Bus
 from crm_store.signals import CallOffered, PbxLinkChanged, ScreenPop, Signal
-from cti.agents import DEFAULT_WRAP_UP, Agents, AgentSeat, WrapUpLimit
-from cti.ami import ActionFailed, ActionTimeout, AmiError, AmiLink, AmiResponse, LinkState
-from cti.call_model import ONLY_WITH, READ_HEADERS, WANTED_EVENTS, CallModel
-from cti.call_rebuild import AsteriskLists
-from cti.call_recovery import CallRecovery
-from cti.call_state import CallNow
-from cti.queue_model import QUEUE_EVENTS, QUEUE_HEADERS, Member, QueueModel
+from cti.agents.queue_model import QUEUE_EVENTS, QUEUE_HEADERS, Member, QueueModel
+from cti.agents.seats import DEFAULT_WRAP_UP, Agents, AgentSeat, WrapUpLimit
+from cti.ami.link import ActionFailed, ActionTimeout, AmiError, AmiLink, AmiResponse, LinkState
+from cti.calls.call_model import ONLY_WITH, READ_HEADERS, WANTED_EVENTS, CallModel
+from cti.calls.call_rebuild import AsteriskLists
+from cti.calls.call_recovery import CallRecovery
+from cti.calls.call_state import CallNow
 
 log = logging.getLogger(__name__)
 

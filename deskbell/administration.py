@@ -18,13 +18,14 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from agent_desk.passwords import hash_password
-from crm_store import agents, migrations, queues
-from crm_store import import_customers as customer_import
+from agent_desk.entrance.passwords import hash_password
+from crm_store import migrations
 from crm_store.database import Database
-from crm_store.import_customers import ImportReport, UnreadableImport
 from crm_store.models import PhoneKind, Role
-from cti.pbx_configuration import BadConfiguration, Secrets, render
+from crm_store.people import import_customers as customer_import
+from crm_store.people.import_customers import ImportReport, UnreadableImport
+from crm_store.staff import agents, queues
+from cti.pbx.configuration import BadConfiguration, Secrets, render
 from deskbell.config import masked_url
 from deskbell.event_loop import run
 from deskbell.failure import CommandFailed, ExitCode

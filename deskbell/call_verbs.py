@@ -11,11 +11,11 @@ from typing import TypeVar
 
 from agent_desk.parts import AgentActionRefused, CallVerbs, NotPossibleNow
 from crm_store.bus import Bus
+from crm_store.contacts.recordings import RecordingRecord
 from crm_store.database import Database
-from crm_store.recordings import RecordingRecord
-from cti.ami import ActionFailed, AmiError
-from cti.call_control import CallControl, NotInTheCall
-from cti.recorder import Recorder, RecordingRefused
+from cti.ami.link import ActionFailed, AmiError
+from cti.calls.call_control import CallControl, NotInTheCall
+from cti.calls.recorder import Recorder, RecordingRefused
 from cti.switchboard import Switchboard
 
 T = TypeVar("T")

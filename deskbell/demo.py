@@ -21,10 +21,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from agent_desk.passwords import hash_password
-from crm_store import agents, sample_mall
+from agent_desk.entrance.passwords import hash_password
 from crm_store.database import Database
 from crm_store.migrations import migrate
+from crm_store.sample import mall as sample_mall
+from crm_store.staff import agents
 from deskbell import log, running_demo
 from deskbell.config import load_settings
 from deskbell.event_loop import run

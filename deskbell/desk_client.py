@@ -1,7 +1,7 @@
 """A desk's client for the terminal: signs in over HTTP and follows the push.
 
 Owns the connection: sign-in, subscribing, resync after a gap, connecting again. What the frames
-add up to is agent_desk.push_state's; showing it is watch.py's.
+add up to is agent_desk.live.push_state's; showing it is watch.py's.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import aiohttp
 import orjson
 import websockets
 
-from agent_desk.push_state import PushState
+from agent_desk.live.push_state import PushState
 from deskbell.failure import CommandFailed
 
 CLOSE_SESSION_OVER = 4401

@@ -23,11 +23,13 @@ from rich.console import Console
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from crm_store import agents, migrations, queues, recordings
-from crm_store.agents import AgentRecord
+from crm_store import migrations
+from crm_store.contacts import recordings
 from crm_store.database import Database
-from crm_store.queues import QueueRecord
-from cti.pbx import default_cache
+from crm_store.staff import agents, queues
+from crm_store.staff.agents import AgentRecord
+from crm_store.staff.queues import QueueRecord
+from cti.pbx.embedded import default_cache
 from deskbell import doctor_pbx
 from deskbell.config import ConfigError, load_settings, masked_url
 from deskbell.event_loop import run

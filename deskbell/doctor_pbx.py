@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 
 import websockets
 
-from crm_store.agents import AgentRecord
-from crm_store.queues import QueueRecord
-from cti.ami import AmiError, AmiLink, LinkState
-from cti.pbx_configuration import AMI_USER, HTTP_ADDRESS
+from crm_store.staff.agents import AgentRecord
+from crm_store.staff.queues import QueueRecord
+from cti.ami.link import AmiError, AmiLink, LinkState
+from cti.pbx.configuration import AMI_USER, HTTP_ADDRESS
 from deskbell.finding import Finding, drift, fail, ok, warn
 from deskbell.settings import PbxSettings
 

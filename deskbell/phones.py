@@ -1,7 +1,7 @@
 """Phones in browsers, put together: the PBX that has them, their accounts, and their legs.
 
 Owns the choice of the PBX (the first that ARI is known for), what its phones are while no page
-holds them, and that they are told again after a restart. What a phone is, is cti.browser_phones'.
+holds them, and that they are told again after a restart. What a phone is, is browser_phones'.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from dataclasses import asdict
 from typing import Any
 
 from agent_desk.parts import AgentActionRefused, PhoneControl
-from crm_store.agents import AgentRecord
 from crm_store.bus import Bus
 from crm_store.signals import PbxLinkChanged, Signal
-from cti.ami import AmiError
-from cti.ari import Ari, AriAddress, AriFailed, HeldByFile
-from cti.browser_phones import SIP_DOMAIN, BrowserPhones, DeskAccount, PhoneMedia
-from cti.lost_phones import LostPhones
-from cti.pbx import EmbeddedPbx
-from cti.pbx_configuration import PhoneConfig
-from cti.phone_legs import PhoneLeg, legs_of
+from crm_store.staff.agents import AgentRecord
+from cti.ami.link import AmiError
+from cti.pbx.ari import Ari, AriAddress, AriFailed, HeldByFile
+from cti.pbx.configuration import PhoneConfig
+from cti.pbx.embedded import EmbeddedPbx
+from cti.phones.browser_phones import SIP_DOMAIN, BrowserPhones, DeskAccount, PhoneMedia
+from cti.phones.lost_phones import LostPhones
+from cti.phones.phone_legs import PhoneLeg, legs_of
 from cti.switchboard import Switchboard
 
 log = logging.getLogger(__name__)

@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from crm_store.signals import CallSummary, Signal
-from cti.ami_framing import BLOCK_END, AmiFramer
-from cti.call_model import CallModel
-from cti.call_recovery import CallRecovery, RecordedLink
+from cti.ami.framing import BLOCK_END, AmiFramer
+from cti.calls.call_model import CallModel
+from cti.calls.call_recovery import CallRecovery, RecordedLink
 from deskbell.failure import CommandFailed
 
 READ_BYTES = 1 << 16

@@ -12,7 +12,7 @@ import gc
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from cti.pbx import BadConfiguration, PbxFailed
+from cti.pbx.embedded import BadConfiguration, PbxFailed
 from deskbell import log
 from deskbell.event_loop import run
 from deskbell.failure import CommandFailed

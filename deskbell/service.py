@@ -21,30 +21,31 @@ from prometheus_client import CollectorRegistry
 
 from agent_desk.app import create_app
 from agent_desk.parts import AgentActionRefused, AgentControl, DeskParts, PhoneControl
-from crm_store import agents as agent_store
-from crm_store import customers, queues
-from crm_store.agents import AgentRecord
 from crm_store.bus import Bus
 from crm_store.database import Database
 from crm_store.migrations import migrate
 from crm_store.models import PhoneKind
-from crm_store.phone_numbers import to_e164
-from crm_store.queues import QueueRecord
+from crm_store.people import customers
+from crm_store.people.phone_numbers import to_e164
 from crm_store.signals import AgentState, AgentStateChanged, CallAnswered, CallOfferEnded
-from cti.agents import AgentSeat, UnknownAgent, WrapUpLimit
-from cti.ami import AmiError, LinkState
-from cti.ari import AriAddress
+from crm_store.staff import agents as agent_store
+from crm_store.staff import queues
+from crm_store.staff.agents import AgentRecord
+from crm_store.staff.queues import QueueRecord
+from cti.agents.missed_rings import MissedRings
+from cti.agents.seats import AgentSeat, UnknownAgent, WrapUpLimit
+from cti.ami.link import AmiError, LinkState
 from cti.journal import Journal
-from cti.missed_rings import MissedRings
-from cti.pbx import EmbeddedPbx, PbxFailed
-from cti.pbx import PbxSettings as EmbeddedSettings
-from cti.pbx_configuration import (
+from cti.pbx.ari import AriAddress
+from cti.pbx.configuration import (
     BadConfiguration,
     MenuConfig,
     PbxConfiguration,
     PhoneConfig,
     QueueConfig,
 )
+from cti.pbx.embedded import EmbeddedPbx, PbxFailed
+from cti.pbx.embedded import PbxSettings as EmbeddedSettings
 from cti.screen_pop import ScreenPops
 from cti.switchboard import AmiAddress, Switchboard
 from deskbell.call_verbs import LiveCallVerbs

@@ -15,7 +15,14 @@ from typing import Any, TypeVar
 
 import pytest
 
-from cti.pbx import EmbeddedPbx, MenuConfig, PbxConfiguration, PbxSettings, PhoneConfig, QueueConfig
+from cti.pbx.embedded import (
+    EmbeddedPbx,
+    MenuConfig,
+    PbxConfiguration,
+    PbxSettings,
+    PhoneConfig,
+    QueueConfig,
+)
 from cti.telephone_network.network import SipNetwork, SipPhone
 
 T = TypeVar("T")

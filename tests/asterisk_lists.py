@@ -2,7 +2,7 @@
 
 A small tracker of the raw stream, independent of the call model: it knows no calls, only channels,
 queue entries and parked calls, and answers as CoreShowChannels, QueueStatus and ParkedCalls do.
-tests/cti/test_call_rebuild.py holds it against lists that the real Asterisk gave.
+tests/cti/calls/test_call_rebuild.py holds it against lists that the real Asterisk gave.
 """
 
 from __future__ import annotations

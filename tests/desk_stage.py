@@ -22,12 +22,12 @@ from typing import Any, TypeVar
 
 from playwright.async_api import Browser, BrowserContext, Page, Playwright, async_playwright
 
-from agent_desk.visitor import LANGUAGE_COOKIE
-from crm_store import queues
+from agent_desk.entrance.visitor import LANGUAGE_COOKIE
 from crm_store.database import Database
 from crm_store.models import RecordingPolicy
-from cti.ami import AmiLink
-from cti.pbx import EmbeddedPbx
+from crm_store.staff import queues
+from cti.ami.link import AmiLink
+from cti.pbx.embedded import EmbeddedPbx
 from cti.telephone_network.audio import loudness_at
 from cti.telephone_network.network import CALLER_TONE, SipCall, SipNetwork
 from tests.desk.phone_panel import PhonePanel

@@ -27,14 +27,15 @@ import pytest
 import websockets
 from playwright.async_api import Browser, Page, async_playwright
 
-from agent_desk.passwords import hash_password
-from agent_desk.push_state import PushState
-from crm_store import agents, queues, sample_mall
+from agent_desk.entrance.passwords import hash_password
+from agent_desk.live.push_state import PushState
 from crm_store.database import Database
 from crm_store.migrations import migrate
-from cti.ami import AmiLink
-from cti.pbx import EmbeddedPbx, PbxSettings, free_port
-from cti.pbx_configuration import Secrets
+from crm_store.sample import mall as sample_mall
+from crm_store.staff import agents, queues
+from cti.ami.link import AmiLink
+from cti.pbx.configuration import Secrets
+from cti.pbx.embedded import EmbeddedPbx, PbxSettings, free_port
 from cti.telephone_network.network import SipNetwork, SipPhone
 from deskbell.service import pbx_configuration
 from deskbell.settings import PbxSettings as PbxSection

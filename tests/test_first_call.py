@@ -11,7 +11,7 @@ import time
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from crm_store.sample_desk import DISPOSITIONS
+from crm_store.sample.desk import DISPOSITIONS
 from tests.service_fixtures import (
     CUSTOMER,
     RunningService,

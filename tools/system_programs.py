@@ -141,7 +141,7 @@ def unpack_program(program: Program) -> None:
 
 def unpack_debian(packages: Sequence[str], folder: Path) -> None:
     """Debian packages of this machine's own suites into a folder, without root."""
-    from cti.debian_packages import UnpackFailed, ensure
+    from cti.pbx.debian_packages import UnpackFailed, ensure
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -156,9 +156,12 @@ def unpacked_or_on_path(name: str, package: str) -> bool:
 
 
 def find_asterisk() -> None:
-    command(PYTHON, "-c", "from cti.pbx import find_asterisk; find_asterisk(progress=print)")
+    command(
+        PYTHON, "-c", "from cti.pbx.embedded import find_asterisk; find_asterisk(progress=print)"
+    )
 
 
 def find_sipp() -> None:
-    find = "from cti.pbx import default_cache; from cti.telephone_network.sipp import find_sipp; "
+    find = "from cti.pbx.embedded import default_cache; "
+    find += "from cti.telephone_network.sipp import find_sipp; "
     command(PYTHON, "-c", find + "find_sipp(default_cache(), print)")

@@ -1,5 +1,5 @@
 // The reader's side of the push: frames in, the state they add up to out. The same reducer as
-// agent_desk/push_state.py; docs/push.md tells the protocol. Knows no socket and no page.
+// agent_desk/live/push_state.py; docs/push.md tells the protocol. Knows no socket and no page.
 
 export class PushState {
   #topics = new Map();

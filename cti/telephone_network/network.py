@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from cti.asterisk_program import default_cache
+from cti.pbx.asterisk_program import default_cache
 from cti.telephone_network.audio import AudioPeer
 from cti.telephone_network.call import FAILURES, CallReport, SipCall, Step, sip_user
 from cti.telephone_network.phone import PHONE_TONE, SipPhone

@@ -13,7 +13,7 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
-from cti.asterisk_program import free_port
+from cti.pbx.asterisk_program import free_port
 from cti.telephone_network.audio import AudioPeer
 from cti.telephone_network.call import FAILURES, SipCall, sip_user
 from cti.telephone_network.sipp import SipMessage, render_scenario

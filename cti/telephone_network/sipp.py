@@ -24,8 +24,8 @@ from pathlib import Path
 
 import jinja2
 
-from cti import debian_packages
-from cti.asterisk_program import free_port
+from cti.pbx import debian_packages
+from cti.pbx.asterisk_program import free_port
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)

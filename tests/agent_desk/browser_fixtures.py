@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
 
-from agent_desk.visitor import LANGUAGE_COOKIE, SESSION_COOKIE, THEME_COOKIE
+from agent_desk.entrance.visitor import LANGUAGE_COOKIE, SESSION_COOKIE, THEME_COOKIE
 from tests.agent_desk.conftest import RunningDesk, open_session
 
 WIDE = {"width": 1440, "height": 900}

@@ -18,9 +18,13 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from yarl import URL
 
-from agent_desk import api
 from agent_desk.app import create_app
-from agent_desk.live_state import LiveState
+from agent_desk.desk import api
+from agent_desk.entrance.passwords import hash_password
+from agent_desk.entrance.sign_in import HUB
+from agent_desk.entrance.visitor import SESSION_COOKIE
+from agent_desk.live.live_state import LiveState
+from agent_desk.live.push import PushHub
 from agent_desk.parts import (
     AgentActionRefused,
     AgentControl,
@@ -28,18 +32,16 @@ from agent_desk.parts import (
     DeskParts,
     NotPossibleNow,
 )
-from agent_desk.passwords import hash_password
-from agent_desk.push import PushHub
-from agent_desk.sign_in import HUB
-from agent_desk.visitor import SESSION_COOKIE
-from crm_store import agents, cards, customers, interactions, points, queues
 from crm_store.bus import Bus
-from crm_store.cards import check_digit
-from crm_store.customers import ContactWay, NewCustomer
+from crm_store.contacts import interactions
 from crm_store.database import Database
 from crm_store.models import Channel, ContactKind, Role, Segment
-from crm_store.queues import QueueRecord
+from crm_store.people import cards, customers, points
+from crm_store.people.cards import check_digit
+from crm_store.people.customers import ContactWay, NewCustomer
 from crm_store.signals import AgentState, AgentStateChanged, Direction
+from crm_store.staff import agents, queues
+from crm_store.staff.queues import QueueRecord
 from tests.store_fixtures import sqlite_database, sqlite_template, sqlite_url
 
 __all__ = ["sqlite_database", "sqlite_template", "sqlite_url"]

@@ -9,12 +9,13 @@ from typing import Any
 
 from sqlalchemy import update
 
-from crm_store import articles, canned_texts, customers, script_steps, scripts
-from crm_store.articles import ArticleWords
+from crm_store.knowledge import articles, canned_texts, script_steps, scripts
+from crm_store.knowledge.articles import ArticleWords
 from crm_store.models import Queue
+from crm_store.people import customers
 from tests.agent_desk.conftest import RunningDesk
+from tests.agent_desk.desk.test_api import answered_part, write_call
 from tests.agent_desk.signal_stories import pop, queue_call
-from tests.agent_desk.test_api import answered_part, write_call
 
 CALL = {"pbx": "main", "call": "1.1"}
 

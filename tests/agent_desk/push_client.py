@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import websockets
 
-from agent_desk.push_state import PushState
+from agent_desk.live.push_state import PushState
 
 
 class PushClient:

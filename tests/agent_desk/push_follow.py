@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 import orjson
 
-from agent_desk.push import PushHub
-from agent_desk.push_state import PushState
+from agent_desk.live.push import PushHub
+from agent_desk.live.push_state import PushState
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -10,7 +10,7 @@ import pytest
 import websockets
 
 from agent_desk.app import ROUTES
-from crm_store import customers
+from crm_store.people import customers
 from crm_store.signals import AgentState
 from tests.agent_desk.conftest import RunningDesk, Visitor
 from tests.agent_desk.push_client import connected

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
-from crm_store import calls, customers, interactions
-from crm_store.calls import CallRecord
+from crm_store.contacts import calls, interactions
+from crm_store.contacts.calls import CallRecord
 from crm_store.models import CallState
+from crm_store.people import customers
 from crm_store.signals import AgentState, CallEnded, Direction, Signal
 from tests.agent_desk.browser_fixtures import NARROW, Chromium, chrome
 from tests.agent_desk.conftest import PASSWORD, RunningDesk
@@ -402,7 +403,7 @@ async def test_the_two_reducers_agree(chrome: Chromium, desk: RunningDesk) -> No
         }""",
         frames,
     )
-    from agent_desk.push_state import PushState  # noqa: PLC0415
+    from agent_desk.live.push_state import PushState  # noqa: PLC0415
 
     state = PushState()
     assert in_browser == [[state.apply(frame), dict(state["t"])] for frame in frames]

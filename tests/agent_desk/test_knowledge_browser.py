@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
-from crm_store import articles, customers, interactions, script_steps, scripts
+from crm_store.contacts import interactions
+from crm_store.knowledge import articles, script_steps, scripts
+from crm_store.people import customers
 from tests.agent_desk.browser_fixtures import Chromium, chrome
 from tests.agent_desk.conftest import RunningDesk
 from tests.agent_desk.knowledge_stage import (

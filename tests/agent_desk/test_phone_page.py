@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, async_playwright, expect
 
-from crm_store import queues
 from crm_store.database import Database
-from cti.pbx import EmbeddedPbx
+from crm_store.staff import queues
+from cti.pbx.embedded import EmbeddedPbx
 from cti.telephone_network.network import CALLER_TONE, SipCall, SipNetwork
 from tests.desk_stage import (
     LIN,

@@ -7,11 +7,12 @@ import re
 
 import pytest
 
-from agent_desk.setup_pages import SETUP_PAGES
-from crm_store import agents, audit, queues, skills
+from agent_desk.setup.pages import SETUP_PAGES
+from crm_store import audit
 from crm_store.database import Database
 from crm_store.models import PhoneKind, RecordingPolicy, Role
-from crm_store.queues import Choice
+from crm_store.staff import agents, queues, skills
+from crm_store.staff.queues import Choice
 from tests.agent_desk.conftest import PASSWORD, RunningDesk, Visitor, open_session
 
 pytestmark = pytest.mark.db

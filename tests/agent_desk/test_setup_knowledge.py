@@ -7,7 +7,8 @@ from datetime import date
 
 import pytest
 
-from crm_store import articles, audit, canned_texts, scripts
+from crm_store import audit
+from crm_store.knowledge import articles, canned_texts, scripts
 from tests.agent_desk.conftest import RunningDesk, Visitor
 from tests.agent_desk.knowledge_stage import STEPS, add_article, add_script, add_text
 

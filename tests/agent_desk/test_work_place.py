@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from agent_desk.task_board import topic_of
-from agent_desk.tasks_api import BOARD
-from crm_store import audit, customers, interactions, merging, story, tasks, text_search, visits
+from agent_desk.live.task_board import topic_of
+from agent_desk.people.tasks import BOARD
+from crm_store import audit, text_search
+from crm_store.contacts import interactions, story, tasks
+from crm_store.contacts.tasks import NewTask
 from crm_store.models import TaskKind, TaskState
-from crm_store.tasks import NewTask
+from crm_store.people import customers, merging, visits
 from tests.agent_desk.conftest import RunningDesk, Visitor
 from tests.agent_desk.push_client import PushClient, connected
 from tests.agent_desk.signal_stories import pop

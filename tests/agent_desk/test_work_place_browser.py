@@ -12,10 +12,12 @@ import pytest
 from playwright.async_api import Page, Route, expect
 from sqlalchemy import insert, select, update
 
-from crm_store import complaints, tasks, text_search, visits
+from crm_store import text_search
+from crm_store.contacts import tasks
+from crm_store.contacts.tasks import NewTask
 from crm_store.models import Call, CallState, Interaction, Recording, Severity, TaskKind, WrapUp
+from crm_store.people import complaints, visits
 from crm_store.signals import Direction
-from crm_store.tasks import NewTask
 from tests.agent_desk.browser_fixtures import NARROW, WIDE, Chromium, chrome
 from tests.agent_desk.conftest import RunningDesk
 from tests.agent_desk.test_browser import answer, card_of, ring

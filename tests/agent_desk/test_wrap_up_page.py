@@ -10,9 +10,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.async_api import Page, expect
 
-from crm_store import interactions, queues, tasks
+from crm_store.contacts import interactions, tasks
 from crm_store.models import TaskKind
 from crm_store.signals import AgentState
+from crm_store.staff import queues
 from tests.agent_desk.browser_fixtures import Chromium, chrome
 from tests.agent_desk.conftest import RunningDesk
 from tests.agent_desk.test_browser import answer, card_of, end, open_desk, ring, write_call

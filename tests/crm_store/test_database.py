@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import insert, select, text
 from sqlalchemy.exc import DBAPIError, StatementError
 
-from crm_store import customers
-from crm_store.customers import ContactWay, NewCustomer
 from crm_store.database import Database, Transaction, async_url
 from crm_store.facts import CustomerCreated
 from crm_store.jobs import Subscribers
 from crm_store.models import AgentStateEntry, ContactKind, FactRow, JobRow
+from crm_store.people import customers
+from crm_store.people.customers import ContactWay, NewCustomer
 from tests.store_fixtures import DatabaseOpener
 
 pytestmark = pytest.mark.db

@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import insert
 
-from crm_store import customers, interactions, text_search
-from crm_store.customers import NewCustomer
+from crm_store import text_search
+from crm_store.contacts import interactions
 from crm_store.database import Database
 from crm_store.models import Channel, WrapUp
+from crm_store.people import customers
+from crm_store.people.customers import NewCustomer
 from crm_store.search_terms import LONGEST_TERM, parse, terms
 from crm_store.signals import Direction
 from crm_store.text_search import EntryKind

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from cti.ami import AmiLink
+from cti.ami.link import AmiLink
 from tests.ami_server import AmiServer
 
 

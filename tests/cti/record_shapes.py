@@ -20,7 +20,7 @@ from pathlib import Path
 
 import orjson
 
-from cti.pbx import EmbeddedPbx, PbxConfiguration, PbxSettings
+from cti.pbx.embedded import EmbeddedPbx, PbxConfiguration, PbxSettings
 from tests.asterisk_fixtures import CONFIGURATION, network_of
 from tests.cti.recording_stage import RECORDER, RECORDER_SECRET, Ear, Stage
 from tests.cti.recordings import RECORDED, recording, signals_of

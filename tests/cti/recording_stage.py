@@ -17,8 +17,8 @@ from secrets import token_hex
 from typing import Any, Self
 
 from crm_store.bus import Bus
-from cti.ami_framing import AmiFramer
-from cti.pbx import EmbeddedPbx
+from cti.ami.framing import AmiFramer
+from cti.pbx.embedded import EmbeddedPbx
 from cti.switchboard import AmiAddress, Switchboard
 from cti.telephone_network.network import SipCall, SipNetwork, SipPhone
 

@@ -13,8 +13,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cti.ami_framing import AmiFramer
-from cti.call_model import WANTED_EVENTS
+from cti.ami.framing import AmiFramer
+from cti.calls.call_model import WANTED_EVENTS
 from deskbell.replay import replay
 
 RECORDED = Path(__file__).parent.parent / "recorded"

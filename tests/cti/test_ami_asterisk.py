@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from cti.ami import ActionFailed, LinkState
-from cti.ami_actions import MAX_ACTION_HEADERS, MAX_ACTION_LINE, write_headers
-from cti.ami_framing import AmiFramer
+from cti.ami.actions import MAX_ACTION_HEADERS, MAX_ACTION_LINE, write_headers
+from cti.ami.framing import AmiFramer
+from cti.ami.link import ActionFailed, LinkState
 from tests.asterisk_fixtures import SharedPbx
 from tests.cti.ami_owner import Owner, eventually
 

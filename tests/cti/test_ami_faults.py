@@ -1,7 +1,7 @@
 """Each fault of bare panoramisk 1.4 that the link must not have, shown on both.
 
 The half called `*_bare` fails on the day when panoramisk mends the fault: then the guard for it
-in `cti/ami_connection.py` can be thought over. The other half is what Deskbell promises.
+in `cti/ami/connection.py` can be thought over. The other half is what Deskbell promises.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from panoramisk import Manager
 
-from cti.ami import ActionFailed, ActionTimeout, AmiLink, LinkDown, LinkState
+from cti.ami.link import ActionFailed, ActionTimeout, AmiLink, LinkDown, LinkState
 from tests.ami_server import AmiServer, error, event, success
 from tests.cti.ami_owner import Owner, eventually, owning
 

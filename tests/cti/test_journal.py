@@ -9,12 +9,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from crm_store import agents, calls, customers, interactions
 from crm_store.bus import Bus
-from crm_store.calls import CallRecord
+from crm_store.contacts import calls, interactions
+from crm_store.contacts.calls import CallRecord
 from crm_store.database import Database
 from crm_store.models import Call, CallState, ContactKind
-from crm_store.phone_numbers import to_e164
+from crm_store.people import customers
+from crm_store.people.phone_numbers import to_e164
 from crm_store.signals import (
     AgentState,
     AgentStateChanged,
@@ -30,6 +31,7 @@ from crm_store.signals import (
     PbxLinkChanged,
     Signal,
 )
+from crm_store.staff import agents
 from cti.journal import Journal
 from tests.store_fixtures import (
     database,

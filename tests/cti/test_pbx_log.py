@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cti.pbx import LONGEST_LOG_LINE, readable
+from cti.pbx.embedded import LONGEST_LOG_LINE, readable
 
 pytestmark = pytest.mark.unit
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from crm_store.bus import Bus
-from crm_store.phone_numbers import to_e164
+from crm_store.people.phone_numbers import to_e164
 from crm_store.signals import (
     CallAnswered,
     CallEnded,

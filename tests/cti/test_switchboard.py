@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from crm_store.bus import Bus
-from crm_store.phone_numbers import to_e164
+from crm_store.people.phone_numbers import to_e164
 from crm_store.signals import (
     AgentState,
     AgentStateChanged,
@@ -22,8 +22,8 @@ from crm_store.signals import (
     ScreenPop,
     Signal,
 )
-from cti.agents import AgentSeat, UnknownAgent, WrapUpLimit
-from cti.ami import LinkDown
+from cti.agents.seats import AgentSeat, UnknownAgent, WrapUpLimit
+from cti.ami.link import LinkDown
 from cti.screen_pop import ScreenPops
 from cti.switchboard import AmiAddress, Switchboard
 from cti.telephone_network.network import SipNetwork

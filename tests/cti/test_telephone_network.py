@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from cti.pbx import EmbeddedPbx, PbxSettings, PhoneConfig
+from cti.pbx.embedded import EmbeddedPbx, PbxSettings, PhoneConfig
 from cti.telephone_network.crowd import CrowdReport, SipCrowd
 from tests.asterisk_fixtures import network_of
 

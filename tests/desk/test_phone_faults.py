@@ -18,8 +18,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 
-from cti.ami import AmiError
-from cti.pause_reasons import WRAP_UP
+from cti.agents.pause_reasons import WRAP_UP
+from cti.ami.link import AmiError
 from cti.telephone_network.network import SipCall
 from tests.desk.closable_way import ClosableWay
 from tests.desk_stage import (

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import expect
 
-from crm_store import recordings
+from crm_store.contacts import recordings
+from crm_store.contacts.recordings import PAUSE, RESUME, RecordingRecord
 from crm_store.database import Database
-from crm_store.recordings import PAUSE, RESUME, RecordingRecord
 from cti.telephone_network.network import CALLER_TONE
 from tests.desk_stage import (
     AMONG_OTHERS,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from crm_store import queues
 from crm_store.database import Database
-from crm_store.queues import QueueRecord
+from crm_store.staff import queues
+from crm_store.staff.queues import QueueRecord
 from deskbell.event_loop import run
 from tests.deskbell.command import CommandLine
 

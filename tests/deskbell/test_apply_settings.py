@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from crm_store import agents, queues
 from crm_store.models import PhoneKind
-from cti.pbx import free_port
+from crm_store.staff import agents, queues
+from cti.pbx.embedded import free_port
 from deskbell.config import load_settings
 from deskbell.service import Service
 from tests.service_fixtures import mall_template, mall_url, until

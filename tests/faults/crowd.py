@@ -20,7 +20,7 @@ from sqlalchemy import select
 
 from crm_store.database import Database
 from crm_store.models import Call, CallState, Interaction
-from cti.ami import AmiLink
+from cti.ami.link import AmiLink
 from cti.telephone_network.call import FAILURES
 from cti.telephone_network.network import SipNetwork, SipPhone
 from cti.telephone_network.sipp import SipMessage, Sipp, render_scenario

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cti.pbx import EmbeddedPbx
+from cti.pbx.embedded import EmbeddedPbx
 from tests.faults.crowd import (
     TALKER,
     Crowd,

@@ -1,4 +1,4 @@
-"""A consultation that becomes a conference, as cti/call_control.py makes it."""
+"""A consultation that becomes a conference, as cti/calls/call_control.py makes it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""The agent's own page, and what it asks of the server."""

@@ -1,0 +1,1 @@
+"""Who comes in, and what they may do: sessions, roles, CSRF, sign-in."""

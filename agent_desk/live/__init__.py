@@ -1,0 +1,1 @@
+"""What is true at this moment, pushed to every desk."""

@@ -1,0 +1,1 @@
+"""Customers, their story, tasks and visits, as pages and as JSON."""

@@ -1,0 +1,104 @@
+"""The JSON API of a customer's story: its pages, filters and search.
+
+Owns the form of the request and answer. That an agent saw a story is written down when they open
+it, not for each page and letter.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from aiohttp import web
+
+from agent_desk.entrance.gate import Access, Route
+from agent_desk.entrance.visitor import PARTS, address_of, json_answer, signed_in
+from agent_desk.live.caller_display import shown_number
+from agent_desk.people.customer_records import customer_id_of
+from crm_store import audit
+from crm_store.contacts import story
+from crm_store.contacts.story import StoryEntry, StoryFilter
+from crm_store.models import Channel
+from crm_store.people import complaints, customers
+from crm_store.text_search import EntryKind
+
+PAGE = 25
+LONGEST_QUESTION = 200
+
+
+async def show_story(request: web.Request) -> web.StreamResponse:
+    """GET ?before=&kind=&channel=&agent=&since=&until=&find=: {"entries": [{"kind", "id", "at",
+    "agent", "channel", ...}], "older": cursor or null}, newest first.
+
+    `kind` and `channel` take several, with commas. What each kind says of itself is in
+    crm_store/contacts/story.py. Opening it is audited.
+    """
+    database = request.app[PARTS].database
+    customer_id = customer_id_of(request)
+    person = await customers.same_person(database, customer_id)
+    if not person:
+        raise web.HTTPNotFound
+    query = request.query
+    find = query.get("find", "")[:LONGEST_QUESTION]
+    try:
+        page = await story.read(
+            database,
+            person[0],
+            wanted=StoryFilter(
+                kinds=[EntryKind(kind) for kind in _several(query.get("kind", ""))],
+                channels=[Channel(channel) for channel in _several(query.get("channel", ""))],
+                agent=query.get("agent") or None,
+                since=_moment(query.get("since", "")),
+                until=_moment(query.get("until", "")),
+            ),
+            find=find,
+            before=query.get("before") or None,
+            limit=PAGE,
+        )
+    except (ValueError, KeyError) as error:
+        raise web.HTTPBadRequest from error
+    if not find and "before" not in query:
+        async with database.transaction() as transaction:
+            await audit.record(
+                transaction,
+                actor=signed_in(request).agent.login,
+                action="saw",
+                subject_kind="customer",
+                subject_id=person[0],
+                address=address_of(request),
+                reason="story",
+            )
+    return json_answer({"entries": [_shown(entry) for entry in page.entries], "older": page.older})
+
+
+def _shown(entry: StoryEntry) -> dict[str, Any]:
+    details = dict(entry.details)
+    if entry.kind is EntryKind.COMPLAINT:
+        details["shown_number"] = complaints.shown_number(details["number"])
+    elif entry.kind is EntryKind.TASK:
+        details["shown_number"] = shown_number(details["number"]) if details["number"] else ""
+    elif details.get("address", "").startswith("+"):
+        details["shown_address"] = shown_number(details["address"])
+    return details | {
+        "kind": entry.kind,
+        "id": entry.id,
+        "at": entry.at,
+        "agent": entry.agent,
+        "channel": entry.channel,
+    }
+
+
+def _several(text: str) -> list[str]:
+    return [part for part in text.split(",") if part][:20]
+
+
+def _moment(text: str) -> datetime | None:
+    if not text:
+        return None
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError("a moment needs its time zone")
+    return at
+
+
+ROUTES = (Route("GET", "/api/customers/{customer_id}/story", show_story, Access.AGENTS),)

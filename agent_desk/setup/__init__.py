@@ -1,0 +1,1 @@
+"""The pages where supervisors set the desk up."""

@@ -1,0 +1,1 @@
+"""The sample mall that the demo and the tests live in."""

@@ -1,0 +1,1 @@
+"""Agents, their queues and their skills."""

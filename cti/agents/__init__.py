@@ -1,0 +1,1 @@
+"""Agents in their queues, as Asterisk has them."""

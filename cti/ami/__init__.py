@@ -1,0 +1,1 @@
+"""Asterisk's manager interface: bytes, actions, one link that comes back."""

@@ -1,0 +1,1 @@
+"""What calls are and become, and what is done to them."""

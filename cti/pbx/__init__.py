@@ -1,0 +1,1 @@
+"""An Asterisk of our own: its program, its configuration, its process."""

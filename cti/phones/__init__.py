@@ -1,0 +1,1 @@
+"""Agents' phones in browsers."""

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import insert, update
+
+from crm_store import text_search as words
+from crm_store.contacts import interactions, story, tasks
+from crm_store.contacts.story import KINDS, StoryFilter
+from crm_store.contacts.tasks import NewTask
+from crm_store.database import Database
+from crm_store.models import Call, CallState, Channel, Interaction, Recording, WrapUp
+from crm_store.people import complaints, customers, merging, visits
+from crm_store.people.customers import NewCustomer
+from crm_store.signals import Direction
+from crm_store.text_search import EntryKind
+
+pytestmark = pytest.mark.db
+
+NOW = datetime.now(UTC).replace(microsecond=250_000)
+
+
+async def add_contact(
+    database: Database, customer_id: int, summary: str, at: datetime, *,
+    channel: Channel = Channel.PHONE, agent: str | None = "lin",
+) -> int:  # fmt: skip
+    async with database.transaction() as transaction:
+        interaction: int = await interactions.open_interaction(
+            transaction, channel=channel, direction=Direction.INBOUND, customer_id=customer_id,
+            at=at, agent=agent, summary=summary, keyed=["2", "6200"],
+        )  # fmt: skip
+        await words.index_interaction(transaction, interaction)
+        return interaction
+
+
+@pytest.fixture
+async def wang(database: Database) -> int:
+    """A customer with one entry of each kind, and one more contact."""
+    async with database.transaction() as transaction:
+        wang = await customers.create(transaction, NewCustomer("王芳"), actor="lin")
+    call = await add_contact(database, wang, "问运费", NOW - timedelta(days=2))
+    await add_contact(
+        database, wang, "late armchair", NOW - timedelta(days=9), channel=Channel.MAIL
+    )
+    async with database.transaction() as transaction:
+        session = transaction.session
+        call_id = await session.scalar(
+            insert(Call).values(
+                pbx="main", linkedid="1.1", state=CallState.ENDED, direction=Direction.INBOUND,
+                caller="x", callee="600", rang=[], started_at=NOW, outcome="answered", talk_s=61.0,
+            ).returning(Call.id)
+        )  # fmt: skip
+        await session.execute(
+            update(Interaction).where(Interaction.id == call).values(call_id=call_id)
+        )
+        await session.execute(
+            insert(WrapUp).values(interaction_id=call, agent="maria", note="转给仓库", saved_at=NOW)
+        )
+        marks = [{"kind": "pause", "at": 3.0, "by": "lin"}, {"kind": "resume", "at": 9.0}]
+        for file, ended in (("a.wav", NOW + timedelta(seconds=61)), ("b.wav", None)):
+            await session.execute(
+                insert(Recording).values(
+                    pbx="main", linkedid="1.1", file=file, started_by="lin", started_at=NOW,
+                    ended_at=ended, marks=marks,
+                )
+            )  # fmt: skip
+        await words.index_interaction(transaction, call)
+        await tasks.create(
+            transaction, NewTask(title="send the 运费 list", due_at=NOW, customer_id=wang),
+            actor="lin",
+        )  # fmt: skip
+        await visits.plan(transaction, wang, NOW + timedelta(days=3), actor="maria", purpose="coat")
+        await complaints.file(transaction, "armchair is late", actor="lin", customer_id=wang)
+    return wang
+
+
+async def test_all_kinds_newest_first(database: Database, wang: int) -> None:
+    page = await story.read(database, wang)
+    moments = [entry.at for entry in page.entries]
+    assert moments == sorted(moments, reverse=True)
+    assert page.older is None
+    assert {entry.kind for entry in page.entries} == set(KINDS)
+    assert len(page.entries) == 5
+    assert page.entries[0].kind is EntryKind.VISIT
+    call = next(entry for entry in page.entries if entry.details.get("summary") == "问运费")
+    assert call.details["keyed"] == ["2", "6200"]
+    assert call.details["call"]["talk_s"] == 61.0
+    assert [(one["agent"], one["note"]) for one in call.details["wrap_ups"]] == [
+        ("maria", "转给仓库")
+    ]
+    [recording] = call.details["recordings"]
+    assert recording["seconds"] == 61.0
+    assert recording["marks"][0]["kind"] == "pause"
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+async def test_pages_join_to_the_whole_also_where_moments_are_equal(
+    database: Database, wang: int, size: int
+) -> None:
+    for _ in range(4):
+        await add_contact(database, wang, "same moment", NOW)
+    async with database.transaction() as transaction:
+        for _ in range(3):
+            await visits.plan(transaction, wang, NOW, actor="lin")
+    whole = (await story.read(database, wang)).entries
+    pieces = []
+    before = None
+    while True:
+        page = await story.read(database, wang, before=before, limit=size)
+        pieces += page.entries
+        before = page.older
+        if before is None:
+            break
+    assert pieces == whole
+    assert len(whole) == 12
+
+
+async def test_filters(database: Database, wang: int) -> None:
+    async def kinds(**values: object) -> list[str]:
+        wanted = StoryFilter(**values)  # type: ignore[arg-type]
+        return [entry.kind for entry in (await story.read(database, wang, wanted=wanted)).entries]
+
+    assert await kinds(kinds=[EntryKind.COMPLAINT]) == ["complaint"]
+    assert await kinds(channels=[Channel.MAIL]) == ["interaction"]
+    assert await kinds(channels=[Channel.VISIT]) == ["visit"]
+    assert await kinds(agent="maria") == ["visit"]
+    assert await kinds(since=NOW + timedelta(days=1)) == ["visit"]
+    assert await kinds(until=NOW - timedelta(days=5)) == ["interaction"]
+
+
+async def test_search_within_pages_on(database: Database, wang: int) -> None:
+    for day in range(5):
+        await add_contact(
+            database, wang, f"运费 {day}", NOW - timedelta(days=20 + day), agent="bob"
+        )
+    found = []
+    before = None
+    while True:
+        page = await story.read(database, wang, find="运费", before=before, limit=2)
+        found += [entry.details.get("summary") or entry.details["title"] for entry in page.entries]
+        before = page.older
+        if before is None:
+            break
+    assert found == ["send the 运费 list", "问运费", *(f"运费 {day}" for day in range(5))]
+    filtered = StoryFilter(agent="bob", kinds=[EntryKind.INTERACTION])
+    page = await story.read(database, wang, find="运费", wanted=filtered, limit=3)
+    assert [entry.agent for entry in page.entries] == ["bob"] * 3
+    assert (await story.read(database, wang, find="armchair late")).entries
+    assert not (await story.read(database, wang, find="nothing of it")).entries
+
+
+async def test_a_story_goes_on_after_a_merge(database: Database, wang: int) -> None:
+    async with database.transaction() as transaction:
+        kept = await customers.create(transaction, NewCustomer("Wang"), actor="lin")
+        await merging.merge(transaction, wang, kept, actor="lin")
+    # A call that was cached as the merged customer's is written late.
+    await add_contact(database, wang, "written late", NOW)
+    page = await story.read(database, kept)
+    assert len(page.entries) == 6
+    assert (await story.read(database, kept, find="written late")).entries
+    assert page == await story.read(database, wang)
+
+
+async def test_nobody_has_no_story_and_a_wrong_cursor_is_told(
+    database: Database, wang: int
+) -> None:
+    assert (await story.read(database, 999)).entries == []
+    for before in ("x", "1~2", "1~x~2", "9" * 40 + "~1~1"):
+        with pytest.raises(ValueError, match="no cursor"):
+            await story.read(database, wang, before=before)
+        with pytest.raises(ValueError, match="no cursor"):
+            await story.read(database, wang, find="late", before=before)
+
+
+async def test_satisfaction_is_the_customers_own_word(database: Database, wang: int) -> None:
+    contact = await add_contact(database, wang, "", NOW)
+    async with database.transaction() as transaction:
+        await transaction.session.execute(
+            update(Interaction).where(Interaction.id == contact).values(satisfaction=4)
+        )
+    assert await story.count_satisfaction(database, wang) == [(NOW, 4, Channel.PHONE)]

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import func, select
+
+from crm_store.database import Database
+from crm_store.models import Card, ContactPoint, Customer, Interaction, PointsEntry, Role, Segment
+from crm_store.people import customers
+from crm_store.people.cards import card_number
+from crm_store.people.customers import NewCustomer
+from crm_store.people.phone_numbers import to_e164
+from crm_store.sample import mall as sample_mall
+from crm_store.sample.crowd import crowd_card, crowd_number, fill_crowd
+from crm_store.staff import agents, queues
+
+pytestmark = pytest.mark.db
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+async def test_the_mall_is_whole_and_filling_it_again_changes_nothing(database: Database) -> None:
+    assert await sample_mall.fill(database, now=NOW) == sample_mall.CUSTOMERS == 2_000
+    async with database.transaction() as transaction:
+        await agents.set_password_hash(transaction, "lin", "kept")
+        await agents.save(transaction, login="maria", display_name="Somebody else")
+    assert await sample_mall.fill(database) == 0
+    assert await agents.password_hash(database, "lin") == "kept"
+    maria = await agents.find(database, "maria")
+    assert maria is not None
+    assert maria.display_name == "Somebody else"
+
+    async with database.reading() as session:
+        people = list(await session.scalars(select(Customer)))
+        phones = list(
+            await session.execute(
+                select(ContactPoint.value, func.count())
+                .where(ContactPoint.kind == "phone")
+                .group_by(ContactPoint.value)
+            )
+        )
+        cards = list(await session.scalars(select(Card.number)))
+        lowest = await session.scalar(
+            select(
+                func.min(
+                    select(func.sum(PointsEntry.hundredths).label("held"))
+                    .group_by(PointsEntry.card_id)
+                    .subquery()
+                    .c.held
+                )
+            )
+        )
+        channels = set(await session.scalars(select(Interaction.channel).distinct()))
+        latest = await session.scalar(select(func.max(Interaction.opened_at)))
+    assert len(people) == 2_000
+    assert set(Counter(person.language for person in people)) == {"zh", "es", "fa", "en"}
+    assert {number for number, _ in phones if to_e164(number, "ZZ") != number} == set()
+    assert {number for number, owners in phones if owners > 1} == {sample_mall.SHARED_NUMBER}
+    assert all(card_number(number) == number for number in cards)
+    assert lowest is not None
+    assert lowest >= 0
+    assert len(channels) >= 4
+    assert latest is not None
+    assert latest <= NOW
+
+
+async def test_the_customers_that_the_demo_speaks_of(sqlite_database: Database) -> None:
+    await sample_mall.fill(sqlite_database)
+    [vip] = await customers.find_by_phone(sqlite_database, "+8613800138000")
+    assert (vip.name, vip.segment, vip.language) == ("王芳", Segment.VIP, "zh")
+    assert len(vip.interactions) == 6
+    assert vip.points_hundredths > 0
+    family = await customers.find_by_phone(sqlite_database, sample_mall.SHARED_NUMBER)
+    assert len(family) == 3
+    staff = await agents.all_agents(sqlite_database)
+    assert {person.role for person in staff} == set(Role)
+    assert {"lin", "maria"} <= {person.login for person in staff if person.role is Role.AGENT}
+    assert [(queue.name, queue.number) for queue in await queues.all_queues(sqlite_database)] == [
+        ("sales", "600"),
+        ("service", "601"),
+        ("vip", "602"),
+        ("information", "603"),
+    ]
+    leaves = {leaf.code for leaf in await queues.dispositions(sqlite_database)}
+    assert {line.disposition for line in vip.interactions} <= leaves
+    emma = await agents.find(sqlite_database, "emma")
+    assert emma is not None
+    # One level short of the best in the care of VIPs.
+    assert emma.queues == {"sales": 0, "information": 1, "vip": 1}
+    for choice in [
+        *await queues.dispositions(sqlite_database),
+        *await queues.pause_reasons(sqlite_database),
+    ]:
+        assert set(choice.titles) == {"en", "zh", "es", "fa"}
+
+
+async def test_the_mall_is_the_same_each_time(sqlite_database: Database) -> None:
+    await sample_mall.fill(sqlite_database, now=NOW)
+    found = await customers.card(sqlite_database, 1_234)
+    assert found is not None
+    assert found.reference == "MALL-01234"
+    assert (found.name, found.language) == ("林志强", "zh")
+
+
+async def test_a_crowd_is_made_by_the_database(database: Database) -> None:
+    async with database.transaction() as transaction:
+        await customers.create(transaction, NewCustomer("Before"), actor="lin")
+    assert await fill_crowd(database, 1_001) == 1_001
+    assert await fill_crowd(database, 1_001) == 0
+    async with database.transaction() as transaction:
+        await customers.create(transaction, NewCustomer("After"), actor="lin")
+    for position in (0, 1, 998, 1_000):
+        assert to_e164(crowd_number(position), "ZZ") == crowd_number(position)
+        [found] = await customers.find_by_phone(database, crowd_number(position))
+        assert found.reference == f"CROWD-{position}"
+        assert len(found.interactions) == 3
+        if position % 2 == 0:
+            assert found == await customers.find_by_card(database, crowd_card(position))
+            assert found.points_hundredths > 0
+    with pytest.raises(ValueError, match="crowd"):
+        await fill_crowd(database, 0)
