@@ -5,6 +5,7 @@ Owns the way from any earlier schema to the one in models.py. Never loses a row.
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from alembic import command
@@ -12,11 +13,15 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, text
+from sqlalchemy.exc import OperationalError
 
 from crm_store.database import async_url, create_engine
 
 # Any number that nothing else of ours locks by.
 _ADVISORY_LOCK = 5_377_225
+
+_FIRST_OPENINGS = 50
+_OPENING_AGAIN_S = 0.1
 
 
 async def migrate(url: str) -> None:
@@ -24,6 +29,19 @@ async def migrate(url: str) -> None:
     parsed = async_url(url)
     if _is_missing(parsed):
         _folder_of(parsed).mkdir(parents=True, exist_ok=True)
+    for opening in range(1, _FIRST_OPENINGS + 1):
+        try:
+            await _migrate(parsed)
+        except OperationalError as error:
+            # SQLite does not wait its busy time-out while another makes a new file a WAL one.
+            if "locked" not in str(error.orig) or opening == _FIRST_OPENINGS:
+                raise
+            await asyncio.sleep(_OPENING_AGAIN_S)
+        else:
+            return
+
+
+async def _migrate(parsed: URL) -> None:
     engine = create_engine(parsed)
     try:
         async with engine.begin() as connection:
