@@ -6,6 +6,7 @@ cti.phones.browser_phones. Nothing that is sent or answered is logged: it holds 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -15,6 +16,8 @@ import aiohttp
 
 ANSWER_SECONDS: Final = 5.0
 """How long an answer may take, which is a few milliseconds on a healthy machine."""
+
+GONE_STEP_SECONDS: Final = 0.01
 
 
 class AriFailed(Exception):
@@ -76,8 +79,25 @@ class Ari:
             raise AriFailed(f"ARI answered {status} to the removal of {kind} {name}")
         return status in (200, 204)
 
+    async def wait_until_gone(self, endpoint: str) -> None:
+        """Return when nothing is left of a PJSIP endpoint that was taken away; usually at once.
+
+        An Asterisk without res_ari_endpoints does not tell, and is not waited for. Raises AriFailed
+        if it is there for long.
+        """
+        path = f"/ari/endpoints/PJSIP/{quote(endpoint, safe='')}"
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                while await self._request("GET", path, None) != 404:
+                    await asyncio.sleep(GONE_STEP_SECONDS)
+        except TimeoutError:
+            raise AriFailed(f"the endpoint {endpoint} does not go away") from None
+
     async def _ask(self, method: str, kind: str, name: str, body: object) -> int:
         path = f"/ari/asterisk/config/dynamic/res_pjsip/{kind}/{quote(name, safe='')}"
+        return await self._request(method, path, body)
+
+    async def _request(self, method: str, path: str, body: object) -> int:
         url = self.address.url.rstrip("/") + path
         try:
             async with self._http.request(

@@ -132,28 +132,31 @@ class BrowserPhones:
     async def _become(self, extension: str, account: Account | None) -> None:
         former = self._given.pop(extension, None)
         if isinstance(former, Claim) and isinstance(account, Claim):
-            await self._renew(extension, self._of_page(account))
+            await self._renew(former, account)
         else:
             await self._replace(extension, account)
         self._given[extension] = account
 
     async def _replace(self, extension: str, account: Account | None) -> None:
         """Another kind of phone: what the former one registered goes with its aor."""
-        for kind in reversed(KINDS):
-            await self._ari.delete_object(kind, extension)
-        if account is not None:
-            of_kind = self._of_page if isinstance(account, Claim) else self._of_desk
-            objects = of_kind(account)
-            for kind in KINDS:
-                await self._ari.put_object(kind, extension, objects[kind])
+        taken = [await self._ari.delete_object(kind, extension) for kind in reversed(KINDS)]
+        if account is None:
+            return
+        if taken[0]:
+            # Asterisk takes an endpoint's state down some time after it said that it did, and then
+            # the next one's with it: that phone would never be free, and asking for it a crash.
+            await self._ari.wait_until_gone(extension)
+        of_kind = self._of_page if isinstance(account, Claim) else self._of_desk
+        objects = of_kind(account)
+        for kind in KINDS:
+            await self._ari.put_object(kind, extension, objects[kind])
 
-    async def _renew(self, extension: str, objects: Mapping[str, Mapping[str, str]]) -> None:
+    async def _renew(self, former: Claim, claim: Claim) -> None:
         """The same kind of phone with another secret; a registered page stays registered."""
-        await self._ari.put_object("auth", extension, objects["auth"])
-        await self._ari.put_object("aor", extension, objects["aor"])
-        # Changed in place, an endpoint makes Asterisk warn of an option that it sets itself.
-        await self._ari.delete_object("endpoint", extension)
-        await self._ari.put_object("endpoint", extension, objects["endpoint"])
+        objects = self._of_page(claim)
+        await self._ari.put_object("auth", claim.extension, objects["auth"])
+        if claim.caller_name != former.caller_name:
+            await self._ari.put_object("endpoint", claim.extension, objects["endpoint"])
 
     def _of_page(self, claim: Account) -> Mapping[str, Mapping[str, str]]:
         return {
