@@ -88,7 +88,7 @@ class Ari:
         path = f"/ari/endpoints/PJSIP/{quote(endpoint, safe='')}"
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                while await self._request("GET", path, None) != 404:
+                while await self._request("GET", path, None) != 404:  # noqa: ASYNC110 - no event
                     await asyncio.sleep(GONE_STEP_SECONDS)
         except TimeoutError:
             raise AriFailed(f"the endpoint {endpoint} does not go away") from None
