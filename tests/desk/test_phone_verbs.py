@@ -49,10 +49,10 @@ async def test_a_call_rings_in_every_way(stage: Stage) -> None:
 
     await eventually(rings, "Asterisk sees the phone ring")
     await eventually(lambda: lin.page.evaluate("ears.own() > 0.01"), "the phone sounds")
-    await eventually(
-        lambda: lin.page.evaluate("ears.notifications.some(({ title }) => title.includes('王芳'))"),
-        "the browser notifies",
+    (notification,) = await eventually(
+        lambda: lin.page.evaluate("ears.notifications"), "the browser notifies"
     )
+    assert "王芳" in notification["title"]
     await lin.page.evaluate("delete document.hidden")
     await lin.panel.decline()
 
@@ -287,6 +287,8 @@ async def test_park_and_pick_up_by_a_colleague(stage: Stage) -> None:
     await caller_hears(caller, MARIA_TONE)
     await hears(maria.page, CALLER_TONE)
     await maria.has_call("answered")
+    # Her own call to the parking place became the customer's while her panels asked about it.
+    maria.problems = [problem for problem in maria.problems if "403" not in problem]
 
 
 async def test_two_tabs_do_not_fight(stage: Stage) -> None:

@@ -105,5 +105,8 @@ async def test_a_recording_goes_on_over_a_reload(stage: Stage) -> None:
     await caller.wait("ended")
     record = await kept(stage, call["call"])
     sound = sound_of(stage, record)
-    assert without_both_voices(sound, slice(EDGE, WINDOWS_A_SECOND // 2 + EDGE)) == []
-    assert without_both_voices(sound, slice(-EDGE - 3, -EDGE)) == []
+    # Before the reload and after it; in between the phone changed.
+    lacking = without_both_voices(sound, slice(EDGE, WINDOWS_A_SECOND))
+    assert len(lacking) <= 1, lacking
+    lacking = without_both_voices(sound, slice(-WINDOWS_A_SECOND, -EDGE))
+    assert len(lacking) <= 1, lacking
