@@ -138,7 +138,7 @@ def call(
     ] = None,
     hold: Annotated[
         float, typer.Option(metavar="SECONDS", min=0, help="Hang up this long after the answer.")
-    ] = 10.0,
+    ] = 120.0,
     patience: Annotated[
         float, typer.Option(metavar="SECONDS", min=1, help="Give up if nobody answers in time.")
     ] = 120.0,

@@ -26,7 +26,7 @@ from crm_store.database import Database
 from crm_store.migrations import migrate
 from crm_store.sample import mall as sample_mall
 from crm_store.staff import agents
-from deskbell import log, running_demo
+from deskbell import demo_recording, log, running_demo
 from deskbell.config import load_settings
 from deskbell.event_loop import run
 from deskbell.failure import CommandFailed
@@ -48,6 +48,8 @@ PORTS_TRIED = 50
 PASSWORD_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # noqa: S105 - an alphabet
 PASSWORD_LENGTH = 10
 CALLER = "+8613800138000"
+README_AGENTS = ("emma", "james")
+"""Both speak English; emma serves the queue that is recorded and the one that answers itself."""
 
 
 def demo(folder: Path, environment: Mapping[str, str] = os.environ) -> None:
@@ -79,6 +81,10 @@ async def _run(settings: Settings, folder: Path, console: Console) -> None:
     people = await _prepare_store(settings, folder, progress)
 
     async def when_up(service: Service) -> None:
+        name, pbx = next(iter(service.embedded.items()))
+        sounds = settings.pbx[0].sound_folder
+        if sounds is not None:
+            await demo_recording.add(service.database, pbx, name, sounds)
         running = _describe(service, folder, people)
         running_demo.write(running, folder)
         _greet(console, running, folder)
@@ -225,23 +231,29 @@ def _greet(console: Console, demo: Demo, folder: Path) -> None:
             person.extension,
             " ".join(person.queues),
         )
-    agent = min(
-        (person for person in demo.people if person.role == "agent" and person.extension),
-        key=lambda person: person.extension,
-    )
+    agent, colleague = _newcomers(demo)
     console.print(f"\n[bold]Deskbell runs: {demo.url}[/]\n")
     console.print(table)
     console.print(
-        f"\nSign in as {agent.login} and serve a queue. Then, each in another terminal:\n"
-        f"  {command} phone {agent.login}\n"
-        f"      is {agent.login}'s phone and answers (or register a SIP phone, see below)\n"
-        f"  {command} call --from {CALLER} --to 600\n"
-        "      calls queue 600 as a sample customer would\n"
-        f"  {command} watch\n"
-        "      shows calls, queues and agents live\n"
-        f"  {command} doctor\n"
-        "      checks that all is well\n"
-        f"\nA SIP phone registers at {demo.sip_address}:{demo.sip_port} (UDP); the phones' secrets "
-        f"stand in {folder / 'demo.json'}.\nLog: {folder / 'deskbell.log'}. "
-        "Ctrl-C stops everything."
+        f"\n1. Sign in there as {agent.login}, allow the microphone, and choose "
+        "Available: your browser is the phone.\n"
+        "2. In another terminal, a customer calls (602 is recorded, 603 answers by itself):\n"
+        f"     {command} call --from {CALLER} --to 600\n"
+        "3. In a third one, a colleague to transfer to, who answers and says a tone:\n"
+        f"     {command} phone {colleague.login}\n"
+        f"\n{command} watch shows all live, {command} doctor checks it. A SIP phone registers at "
+        f"{demo.sip_address}:{demo.sip_port} (UDP) with a secret of {folder / 'demo.json'}.\n"
+        f"Log: {folder / 'deskbell.log'}. Ctrl-C stops everything."
     )
+
+
+def _newcomers(demo: Demo) -> tuple[Person, Person]:
+    """Who to sign in as, and a colleague: agents, by name those that the README speaks of."""
+    agents = [person for person in demo.people if person.role == "agent" and person.extension]
+    agents.sort(
+        key=lambda person: (
+            README_AGENTS.index(person.login) if person.login in README_AGENTS else 9,
+            person.extension,
+        )
+    )
+    return agents[0], agents[1]

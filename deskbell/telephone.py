@@ -198,7 +198,9 @@ def phone(*, agent: str, answer_after: float, folder: Path | None) -> None:
     try:
         run(_phone(demo, person.extension, person.phone_secret, answer_after))
     except SippFailed as error:
-        raise CommandFailed(str(error)) from None
+        raise CommandFailed(
+            f"{error}; where {person.login} is signed in at the desk, the browser is their phone"
+        ) from None
 
 
 async def _phone(demo: Demo, extension: str, secret: str, answer_after: float) -> None:
