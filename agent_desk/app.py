@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 from prometheus_client import generate_latest
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
 from agent_desk.desk import agent_api, api, pages
 from agent_desk.entrance import sign_in
@@ -71,8 +72,8 @@ async def show_health(request: web.Request) -> web.StreamResponse:
         async with asyncio.timeout(2):
             await parts.database.fetch("SELECT 1")
         database = True
-    except Exception:
-        log.exception("the database does not answer")
+    except Exception as error:
+        log.warning("the database does not answer: %s", type(error).__name__)
         database = False
     found = {"database": database, "pbx_link": parts.link_is_up()}
     return json_answer(found, 200 if all(found.values()) else 503)
@@ -239,5 +240,7 @@ async def _keep_fresh(app: web.Application) -> None:
             await _read_names(app)
             await app[PARTS].apply_settings()
             await close_ended_sessions(app)
+        except (OSError, SQLAlchemyError) as error:
+            log.warning("agents and queues cannot be read yet: %s", type(error).__name__)
         except Exception:
             log.exception("agents, queues and sessions could not be read; trying again")

@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
+from sqlalchemy.exc import SQLAlchemyError
 
 from crm_store import jobs
 from crm_store.database import JOBS_CHANNEL, Database
@@ -60,6 +61,9 @@ class JobWorker:
                 self._wake.clear()
                 try:
                     wait_s = await self._take_due_jobs()
+                except (OSError, SQLAlchemyError) as error:
+                    log.warning("jobs cannot be read yet: %s", type(error).__name__)
+                    wait_s = self._poll_s
                 except Exception:
                     log.exception("jobs cannot be read, trying again")
                     wait_s = self._poll_s
@@ -125,6 +129,9 @@ class JobWorker:
         try:
             async with self._database.transaction() as transaction:
                 await statement(transaction.session, job, self.name, *more)
+        except (OSError, SQLAlchemyError) as error:
+            # Its lease runs out and it is done again, as below.
+            log.warning("job %d is done again: %s", job.id, type(error).__name__)
         except Exception:
             # Its lease runs out and it is done again; handlers bear that.
             log.exception("the outcome of job %d cannot be written", job.id)

@@ -10,6 +10,8 @@ import logging
 from collections import deque
 from typing import NamedTuple
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from crm_store import audit
 from crm_store.bus import Bus
 from crm_store.database import Database
@@ -55,6 +57,9 @@ class PopAudit:
             self._news.clear()
             try:
                 await self.close()
+            except (OSError, SQLAlchemyError) as error:
+                log.warning("screen pops are audited later: %s", type(error).__name__)
+                self._news.set()
             except Exception:
                 log.exception("screen pops could not be audited; trying again")
                 self._news.set()

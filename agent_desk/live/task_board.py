@@ -14,6 +14,8 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from agent_desk.live.caller_display import shown_number
 from agent_desk.live.push import PushHub
 from crm_store.contacts import tasks
@@ -63,6 +65,8 @@ class TaskBoard:
             self._wake.clear()
             try:
                 await self.look()
+            except (OSError, SQLAlchemyError) as error:
+                log.warning("the due tasks cannot be read yet: %s", type(error).__name__)
             except Exception:
                 log.exception("the due tasks could not be read; trying again")
 
