@@ -23,6 +23,7 @@ from cti.pbx.embedded import EmbeddedPbx
 from cti.phones.browser_phones import SIP_DOMAIN, BrowserPhones, DeskAccount, PhoneMedia
 from cti.phones.lost_phones import LostPhones
 from cti.phones.phone_legs import PhoneLeg, legs_of
+from cti.phones.unheard_rings import end_unheard_rings
 from cti.switchboard import Switchboard
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class Phones:
         self._chosen = chosen
         self._endpoints: list[str] = []
         self._restoring: asyncio.Task[None] | None = None
+        self._ending_rings: set[asyncio.Task[None]] = set()
         bus.listen(self._on_signal, PbxLinkChanged)
 
     def control(self) -> PhoneControl:
@@ -64,7 +66,7 @@ class Phones:
             legs=self._legs,
             chosen=self._chosen,
             web_socket=lambda: self._phones.web_socket,
-            connected=lambda extension, there: self._lost.connected(f"PJSIP/{extension}", there),
+            connected=self._connected,
         )
 
     def know(self, agents: Sequence[AgentRecord]) -> None:
@@ -93,6 +95,7 @@ class Phones:
         if self._restoring is not None:
             self._restoring.cancel()
             await asyncio.gather(self._restoring, return_exceptions=True)
+        await asyncio.gather(*self._ending_rings)
         await self._lost.close()
         await self._ari.close()
 
@@ -103,6 +106,21 @@ class Phones:
             self._restoring = asyncio.ensure_future(self.restore())
             # After the model was rebuilt: it is told before this signal.
             self._lost.look_for_all(self._endpoints)
+
+    def _connected(self, extension: str, there: bool) -> None:
+        """The page's connection came, or went."""
+        endpoint = f"PJSIP/{extension}"
+        self._lost.connected(endpoint, there)
+        if not there:
+            task = asyncio.create_task(self._ring_anew(endpoint))
+            self._ending_rings.add(task)
+            task.add_done_callback(self._ending_rings.discard)
+
+    async def _ring_anew(self, endpoint: str) -> None:
+        try:
+            await end_unheard_rings(self._switchboard, endpoint)
+        except AmiError as error:
+            log.info("what rings at %s is left to ring out: %s", endpoint, error)
 
     async def _claim(self, extension: str, name: str) -> dict[str, Any]:
         phone = PhoneConfig(extension=extension, agent_name=name)
@@ -121,6 +139,8 @@ class Phones:
             raise AgentActionRefused(
                 "The telephone system is away. Your phone comes back with it."
             ) from None
+        # What rings now rings at the page before this one.
+        await self._ring_anew(f"PJSIP/{extension}")
         return {
             "pbx": self._switchboard.name,
             "account": extension,

@@ -122,6 +122,12 @@ class WebPhone:
         answer = await self._asked_for_secret("INVITE", uri, more, session_description("actpass"))
         return status_of(answer)
 
+    async def ring(self) -> str:
+        """Ring for the next call, and do no more; its INVITE."""
+        invite = await self.next_request("INVITE")
+        await self.socket.send(self._reply(invite, "180 Ringing", secrets.token_hex(4)))
+        return invite
+
     async def answer(self) -> str:
         """Answer the next call that rings; its INVITE."""
         invite = await self.next_request("INVITE")

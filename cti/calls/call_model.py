@@ -99,6 +99,11 @@ class CallModel:
         rebuild(self._live, self._channel, self._on_parked, lists)
         return self._live.take_signals()
 
+    def will_hang_up(self, channel: Channel, cause: int) -> None:
+        """We hang this leg up ourselves, for that Q.850 cause: Asterisk names it too late to tell
+        a ring that we ended from one that nobody answered."""
+        channel.hangup_cause = str(cause)
+
     def finish(self, cause: str = "the stream ended") -> Sequence[Signal]:
         """End every call that is still open: the stream, or the PBX, is gone."""
         for channel in list(self._live.channels.values()):

@@ -25,6 +25,13 @@ ARI_USER = "deskbell"
 HTTP_ADDRESS = "127.0.0.1"
 """Where our own Asterisk's HTTP server listens: browsers come to it through the desk."""
 
+UNHEARD_CAUSE = 41
+"""Q.850 temporary failure: Deskbell has ended a ring that nobody hears, since the agent's page is
+gone; the dialplan waits for the next page. No phone says it by declining."""
+
+PHONE_BACK_SECONDS = 10
+"""How long the dialplan waits for it."""
+
 # What the call model reads; everything else (VarSet, RTCP and Newexten are over half of the
 # stream) stays inside Asterisk. manager.conf.j2 adds VarSet of QUEUESTATUS and Newexten of
 # VoiceMail.
@@ -358,6 +365,8 @@ def render(
         "head_start_seconds": configuration.head_start_seconds,
         "head_start_limit_seconds": configuration.head_start_limit_seconds,
         "can_wait_for_condition": version >= (18, 6),
+        "unheard_cause": UNHEARD_CAUSE,
+        "phone_back_seconds": PHONE_BACK_SECONDS,
         "qualify_seconds": configuration.qualify_seconds,
         "echo_number": configuration.echo_number,
         "conference_pattern": configuration.conference_pattern,
