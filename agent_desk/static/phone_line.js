@@ -5,7 +5,7 @@ import { post, Refused } from "./requests.js";
 
 const FIRST_PAUSE_MS = 300;
 // What the page shows is true again within 3 s of the network's return.
-const LONGEST_PAUSE_MS = 1_500;
+const LONGEST_PAUSE_MS = 1_000;
 const REGISTER_SECONDS = 300;
 const PROBE_EVERY_MS = 15_000;
 const PROBE_MS = 1_500;

@@ -5,7 +5,7 @@ import { PushState } from "./push_state.js";
 
 const FIRST_PAUSE_MS = 250;
 // What the page shows is true again within 3 s of the network's return.
-const LONGEST_PAUSE_MS = 1_500;
+const LONGEST_PAUSE_MS = 1_000;
 const SESSION_OVER = 4401;
 
 export class Push {

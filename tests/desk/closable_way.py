@@ -46,10 +46,8 @@ class ClosableWay:
             self._listener.close()
         for writer in list(self._writers):
             writer.transport.abort()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # What carried ends by itself once its connections are gone.
+        await asyncio.gather(*list(self._tasks), return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
