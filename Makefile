@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # A file's tests stay on one worker, which starts its Asterisk, database or browser once.
 WORKERS ?= 2
 
-.PHONY: help demo test check lint bench format clean
+.PHONY: help demo test check lint bench pictures format clean
 .DEFAULT_GOAL := help
 
 help: ## Say what can be made
@@ -38,6 +38,10 @@ lint:
 bench: ## Measure, and write docs/performance.md
 	@$(PYTHON) bootstrap.py test
 	$(BIN)/python -m bench $(BENCH_ARGS)
+
+pictures: ## Take the README's picture from a real call at the demo's desk
+	@$(PYTHON) bootstrap.py test
+	PICTURES=docs/pictures $(BIN)/python -m pytest -n 0 -q tests/desk/test_newcomer.py
 
 format: ## Put the code into its form
 	@$(PYTHON) bootstrap.py check

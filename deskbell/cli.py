@@ -267,6 +267,17 @@ def config(
         typer.echo(configuration.effective(configuration.load_settings(config)), nl=False)
 
 
+@app.command(rich_help_panel="Administer")
+def requests() -> None:
+    """Print every address of the desk, who may use it and what it takes and gives (Markdown).
+
+    Example: `deskbell requests > docs/requests.md`
+    """
+    from deskbell.request_reference import reference
+
+    typer.echo(reference(), nl=False)
+
+
 @app.command("import-customers", rich_help_panel="Administer")
 def import_customers(
     *,

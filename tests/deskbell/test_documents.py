@@ -1,4 +1,4 @@
-"""README and docs: links lead somewhere, commands exist, make targets exist."""
+"""README and docs: links, commands and make targets exist; every address, key and state is told."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from agent_desk.desk.desk_texts import desk_texts
+from agent_desk.languages import language
+from crm_store.signals import AgentState
+from cti.agents.pause_reasons import RESERVED_REASONS
+from cti.agents.queue_model import PHONE_UNREACHABLE
 from deskbell.cli import app
 from deskbell.config import variable_names
+from deskbell.request_reference import reference
 
 pytestmark = pytest.mark.unit
 
@@ -40,3 +46,54 @@ def test_the_commands_and_variables_named_exist(page: Path) -> None:
     for variable in re.findall(r"\bDESKBELL_[A-Z]+_[A-Z_]*[A-Z]\b", text):
         if variable != "DESKBELL_SECTION_SETTING":
             assert variable in known, f"{page.name} names {variable}"
+
+
+def document(name: str) -> str:
+    return (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
+def test_every_page_of_docs_is_reached_from_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for page in PAGES[1:]:
+        assert f"docs/{page.name}" in readme
+
+
+def test_every_address_is_documented_as_it_is() -> None:
+    assert document("requests.md") == reference(), "run: deskbell requests > docs/requests.md"
+
+
+def test_every_state_and_reserved_reason_is_documented() -> None:
+    push, agent = document("push.md"), document("agent.md")
+    shown = desk_texts(language("en"))["state"]
+    for state in AgentState:
+        assert state.value in push
+        assert f"| {shown[state.value]} |" in agent
+    for reason in {*RESERVED_REASONS, PHONE_UNREACHABLE}:
+        assert f"`{reason}`" in push
+        assert f"`{reason}`" in document("supervisor.md")
+
+
+def test_every_push_topic_is_documented() -> None:
+    """Topics are named where they are made: hub.topic("name"), or a topic_of function."""
+    code = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "agent_desk").rglob("*.py"))
+    names = set(re.findall(r"\.topic\(\"(\w+)\"", code))
+    names |= {f"{name}:" for name in re.findall(r"def topic_of\(.*?return f\"(\w+):", code, re.S)}
+    assert names >= {"agent:", "tasks:", "queues"}, f"the search found only {names}"
+    headings = re.findall(r"^### .*", document("push.md"), re.MULTILINE)
+    for name in names:
+        assert any(f"`{name}" in heading for heading in headings), f"push.md has no {name}"
+
+
+def test_every_shortcut_of_the_desk_is_documented() -> None:
+    keys: set[str] = set()
+    for file in (ROOT / "agent_desk/static").glob("*.js"):
+        code = file.read_text(encoding="utf-8")
+        keys |= set(re.findall(r"\bkeys: \"([^\"]+)\"", code))
+        keys |= set(re.findall(r"^ *command\(\"[\w-]+\", .*?, \"([^\"]+)\",", code, re.MULTILINE))
+    assert {"a", "Ctrl+k", "?"} <= keys, f"the search found only {keys}"
+    signs = {"Ctrl+Enter": "Ctrl+⏎", "Backspace": "⌫"}
+    told = document("agent.md")
+    for key in keys:
+        shown = signs.get(key, key if len(key) == 1 and not key.isalpha() else key)
+        shown = "+".join(part.upper() if len(part) == 1 else part for part in shown.split("+"))
+        assert f"`{shown}`" in told, f"agent.md does not tell of {shown}"
