@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from crm_store.bus import Bus
 from crm_store.signals import CallOffered, PbxLinkChanged, ScreenPop, Signal
 from cti.agents.queue_model import QUEUE_EVENTS, QUEUE_HEADERS, Member, QueueModel
-from cti.agents.seats import DEFAULT_WRAP_UP, Agents, AgentSeat, WrapUpLimit
+from cti.agents.seats import DEFAULT_WRAP_UP, Agents, AgentSeat, ServedCall, WrapUpLimit
 from cti.ami.link import ActionFailed, ActionTimeout, AmiError, AmiLink, AmiResponse, LinkState
 from cti.calls.call_model import ONLY_WITH, READ_HEADERS, WANTED_EVENTS, CallModel
 from cti.calls.call_rebuild import AsteriskLists
@@ -64,7 +64,9 @@ class Switchboard:
         self.name = name
         self.calls = CallModel(name, trunks=trunks)
         self.queues = QueueModel(name)
-        self.agents = Agents(self.action, self.queues, wrap_up or {}, default_wrap_up)
+        self.agents = Agents(
+            self.action, self.queues, wrap_up or {}, default_wrap_up, look_at=self._served_call
+        )
         self.link = AmiLink(
             address.host,
             address.port,
@@ -122,6 +124,13 @@ class Switchboard:
     def live_calls(self) -> list[dict[str, Any]]:
         """The calls in progress as plain values, for a snapshot."""
         return [self._plain(call) for call in self.calls.now()]
+
+    def _served_call(self, linkedid: str) -> ServedCall:
+        call = self.calls.calls.get(linkedid)
+        if call is None:
+            return ServedCall()
+        talking = [channel.endpoint for channel in call.channels.values() if channel.bridge]
+        return ServedCall(call.answered_queue, tuple(talking))
 
     def _on_message(self, message: Message) -> None:
         self._publish(self._recovery.take(message))

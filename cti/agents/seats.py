@@ -19,6 +19,7 @@ from crm_store.signals import (
     AgentState,
     AgentStateChanged,
     CallAnswered,
+    CallMerged,
     Direction,
     PbxLinkChanged,
     Signal,
@@ -53,6 +54,15 @@ class AgentSeat:
     penalties: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class ServedCall:
+    """A call in progress: the queue from which it was answered first, "" for none, and the
+    endpoints that talk in it."""
+
+    queue: str = ""
+    talking: tuple[str, ...] = ()
+
+
 class UnknownAgent(LookupError):
     """No agent with a phone has this login."""
 
@@ -66,8 +76,11 @@ class Agents:
         queues: QueueModel,
         wrap_up: Mapping[str, WrapUpLimit],
         default_wrap_up: WrapUpLimit = DEFAULT_WRAP_UP,
+        *,
+        look_at: Callable[[str], ServedCall] = lambda call: ServedCall(),
     ) -> None:
         self._action = action
+        self._look_at = look_at
         self._queues = queues
         self._wrap_up = wrap_up
         self._default_wrap_up = default_wrap_up
@@ -239,7 +252,10 @@ class Agents:
         """The bus's listener: an answer begins the wrap-up to be, a state its clock."""
         if isinstance(signal, CallAnswered):
             if signal.agent in self._seats:
-                self._reserve_wrap_up(signal)
+                self._on_answer(signal)
+        elif isinstance(signal, CallMerged):
+            if signal.pbx == self._queues.pbx:
+                self._on_merge(signal)
         elif isinstance(signal, AgentStateChanged):
             if signal.pbx == self._queues.pbx:
                 if signal.at is not None:
@@ -259,21 +275,36 @@ class Agents:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
 
-    def _reserve_wrap_up(self, answer: CallAnswered) -> None:
-        """Pause while the call lasts already: no queue can slip a call in between."""
-        login = answer.agent
-        now = self._queues.reason_of(login) or ""
-        earlier = wrap_up_of(now)
-        if answer.queue:
-            limit = self._wrap_up.get(answer.queue, self._default_wrap_up)
-        elif answer.direction is Direction.OUTBOUND:
-            if earlier is not None and earlier.ends_at is None:
-                return  # a call made beside one from a queue, whose wrap-up is reserved
-            limit = self._default_wrap_up
-        else:
+    def _on_answer(self, answer: CallAnswered) -> None:
+        queue = answer.queue
+        if not queue and answer.pbx == self._queues.pbx and answer.direction is Direction.INBOUND:
+            # Given to this agent by another one: by transfer, or out of a parking space.
+            queue = self._look_at(answer.call).queue
+        if queue:
+            self._reserve_wrap_up(answer.agent, self._wrap_up.get(queue, self._default_wrap_up))
+        elif answer.direction is Direction.OUTBOUND and not self._has_reserved(answer.agent):
+            # Beside a call from a queue, that one's wrap-up is enough.
+            self._reserve_wrap_up(answer.agent, self._default_wrap_up)
+
+    def _on_merge(self, merge: CallMerged) -> None:
+        """Who was asked first, and speaks with the customer now, wraps up as well."""
+        call = self._look_at(merge.call)
+        if not call.queue:
             return
+        for login, seat in self._seats.items():
+            if seat.endpoint in call.talking and not self._has_reserved(login):
+                self._reserve_wrap_up(login, self._wrap_up.get(call.queue, self._default_wrap_up))
+
+    def _has_reserved(self, login: str) -> bool:
+        wrap_up = wrap_up_of(self._queues.reason_of(login) or "")
+        return wrap_up is not None and wrap_up.ends_at is None
+
+    def _reserve_wrap_up(self, login: str, limit: WrapUpLimit) -> None:
+        """Pause while the call lasts already: no queue can slip a call in between."""
         if not limit.seconds or not self._queues.queues_of(login):
             return
+        now = self._queues.reason_of(login) or ""
+        earlier = wrap_up_of(now)
         wrap_up = WrapUp(limit.seconds, limit.extra_seconds, then=earlier.then if earlier else now)
         self._start(self._set_paused(login, True, wrap_up.as_reason()), login)
 
