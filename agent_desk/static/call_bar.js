@@ -23,7 +23,8 @@ export function mount(place, workplace) {
       detail(call, pop),
     );
     count(part("timer"), call ? (call.ended_at ?? call.answered_at ?? call.offered_at) : null);
-    drawOthers(part("others"), calls.filter((one) => one !== call), workplace);
+    const others = calls.filter((one) => one !== call && !hasRow(one, workplace));
+    drawOthers(part("others"), others, workplace);
     announce(calls);
   });
 }
@@ -37,6 +38,12 @@ function detail(call, pop) {
     number !== who && call.queue ? " · " : "",
     call.queue ? `${texts.via} ${texts.queues[call.queue] ?? call.queue}` : "\u00a0",
   ];
+}
+
+/** The phone has a row of its own for each call that is spoken on it. */
+function hasRow(call, { phone }) {
+  const here = phone?.owner === "this_tab" && phone.problem !== "desk";
+  return here && !["offered", "ended"].includes(call.state);
 }
 
 function drawOthers(place, others, workplace) {

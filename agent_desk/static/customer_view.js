@@ -3,20 +3,35 @@
 import { el, icon, name, show, texts } from "./elements.js";
 import { moment, shownPoints } from "./moments.js";
 import { post, Refused } from "./requests.js";
+import { whoIs } from "./workplace.js";
 
 const storyIsThere = document.querySelector("[data-panel=story] > *") !== null;
 
 export function mount(place, workplace) {
   workplace.listen(({ call, pop }) => {
     // A form that is being filled must not be rebuilt because the call was answered meanwhile.
-    show(place, pop ? [call.key, pop] : call && [call.key], () => {
+    // A pop comes before its call, which alone knows that it is between colleagues.
+    const internal = call?.direction === "internal";
+    show(place, call && [call.key, internal, internal ? whoIs(call, pop) : pop], () => {
       if (!call) return document.getElementById("idle").content.cloneNode(true);
+      if (internal) return colleague(call, pop);
       if (!pop || pop.looking_up) return skeleton();
       if (pop.matches.length === 1) return customerCard(pop.matches[0]);
       if (pop.matches.length > 1) return choice(pop, call);
       return newCustomer(pop, call);
     });
   });
+}
+
+/** A call between two desks has no customer. */
+function colleague(call, pop) {
+  return el(
+    "div",
+    { class: "empty" },
+    el("span", { class: "avatar avatar-large", "aria-hidden": "true" }, icon("people")),
+    el("h2", {}, name(whoIs(call, pop))),
+    el("p", {}, texts.with_colleague),
+  );
 }
 
 export function badge(segment) {

@@ -74,7 +74,8 @@ function look() {
   asking?.abort();
   clearTimeout(pause);
   const own = items().map((item) => ({ item, rank: score(words, folded(keysOf(item))) }));
-  const found = own.filter(({ rank }) => rank > 0).sort((a, b) => b.rank - a.rank);
+  const found = own.filter(({ rank }) => rank > 0);
+  if (words) found.sort((a, b) => b.rank - a.rank);
   const local = (words ? found.map(({ item }) => item) : recentFirst(found)).slice(0, MOST);
   draw(grouped(local, words));
   if (words === "") return;

@@ -119,7 +119,7 @@ export class WhereTo extends Dialog {
         "button",
         {
           type: "button",
-          class: place === 0 ? "button button-main" : "button",
+          class: place === 0 && verbs.length === 1 ? "button button-main" : "button",
           "data-to-verb": verb.id,
           onclick: () => this.#run(verb, to(), who),
         },

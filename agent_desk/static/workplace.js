@@ -6,7 +6,8 @@ import { command, findable } from "./commands.js";
 import { texts } from "./elements.js";
 import { follow } from "./shell.js";
 
-const RANK = { answered: 0, held: 1, offered: 2, ended: 3 };
+const RANK = { answered: 0, held: 1, dialling: 2, offered: 3, ended: 4 };
+const LIVE = ["answered", "held", "dialling"];
 
 export class Workplace {
   /** The document of the call shown now, with its `key`, or null. */
@@ -108,9 +109,12 @@ export class Workplace {
     const documents = this.#push.state.documents(this.#own);
     this.state = documents.get("state") ?? null;
     this.calls = callsIn(documents);
-    // An offer is shown at once, unless the agent is talking to somebody.
+    // An offer is shown at once, unless the agent is talking to somebody; a customer who waits while
+    // a colleague is asked stays on the screen.
+    const live = this.calls.filter((one) => LIVE.includes(one.state));
     this.call =
-      this.calls.find((one) => one.state === "answered" || one.state === "held") ??
+      live.find((one) => one.direction !== "internal") ??
+      live[0] ??
       this.calls.find((one) => one.state === "offered") ??
       this.calls.find((one) => one.key === this.#chosen) ??
       this.calls[0] ??
