@@ -1,7 +1,7 @@
 """The call that an agent's request is about, and what texts can take from it.
 
-Owns reading a request's JSON object, that the call stands on the agent's own screen, and the values
-of placeholders. Refuses to know scripts, texts and articles.
+Owns that the call stands on the agent's own screen, and the values of placeholders. Refuses
+to know scripts, texts and articles.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-import orjson
 from aiohttp import web
 from babel.dates import format_date
 
@@ -21,17 +20,6 @@ from agent_desk.rendering import shown_points
 from crm_store.staff import queues
 
 LONGEST_KEY = 300
-
-
-async def wish_of(request: web.Request) -> dict[str, Any]:
-    """The request's JSON object. Raises HTTPBadRequest for anything else."""
-    try:
-        wish = orjson.loads(await request.read() or b"{}")
-    except ValueError:
-        wish = None
-    if not isinstance(wish, dict):
-        raise web.HTTPBadRequest(text="Send a JSON object.")
-    return wish
 
 
 def text_of(wish: Mapping[str, Any], name: str, longest: int = 200) -> str:

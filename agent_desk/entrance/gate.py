@@ -140,6 +140,7 @@ def gate(routes: tuple[Route, ...]) -> list[Middleware]:
             return refusal
         if method != "GET" and not route.exempt_from_csrf:
             await _check_csrf(request)
+        await _check_texts(request)
         return await handler(request)
 
     return [add_headers, tell_errors, let_pass]
@@ -187,6 +188,18 @@ async def _check_csrf(request: web.Request) -> None:
         raise web.HTTPForbidden(
             text=_("This form is out of date. Load the page again, and then send it.")
         )
+
+
+async def _check_texts(request: web.Request) -> None:
+    """Refuse what no handler expects: NUL, which PostgreSQL cannot keep, and files in forms."""
+    texts = [request.path, *request.query, *request.query.values()]
+    if request.content_type == "multipart/form-data":
+        raise web.HTTPUnsupportedMediaType
+    if request.content_type == "application/x-www-form-urlencoded":
+        form = await request.post()
+        texts += [*form, *map(str, form.values())]
+    if any("\0" in text for text in texts):
+        raise web.HTTPBadRequest
 
 
 def _comes_from_this_machine(request: web.Request) -> bool:

@@ -11,7 +11,6 @@ import logging
 import secrets
 from datetime import timedelta
 
-import orjson
 from aiohttp import web
 
 from agent_desk.entrance.guess_limiter import GuessLimiter
@@ -29,6 +28,7 @@ from agent_desk.entrance.visitor import (
     session_if_any,
     set_cookie,
     signed_in,
+    wish_of,
 )
 from agent_desk.live.push import PushHub
 from agent_desk.parts import AgentActionRefused
@@ -78,11 +78,8 @@ async def sign_in_json(request: web.Request) -> web.StreamResponse:
     """
     if request.content_type != "application/json" or not origin_is_ours(request):
         raise web.HTTPForbidden(text="Send application/json from this site.")
-    try:
-        wish = orjson.loads(await request.read())
-        login, password = wish["login"], wish["password"]
-    except (ValueError, KeyError, TypeError):
-        login = password = None
+    wish = await wish_of(request)
+    login, password = wish.get("login"), wish.get("password")
     if not isinstance(login, str) or not isinstance(password, str):
         raise web.HTTPBadRequest(text='Send {"login": "…", "password": "…"}.')
     session, token, (status, message, wait_s) = await _attempt(request, login, password)

@@ -61,14 +61,36 @@ def address_of(request: web.Request) -> str:
 
 
 async def wish_of(request: web.Request) -> dict[str, Any]:
-    """The request's JSON object. Raises HTTPBadRequest for anything else."""
+    """The request's JSON object. Raises HTTPBadRequest for anything else, and for what no database
+    can keep."""
     try:
         wish = orjson.loads(await request.read() or b"{}")
     except ValueError:
         wish = None
     if not isinstance(wish, dict):
         raise web.HTTPBadRequest(text="Send a JSON object.")
+    if not is_storable(wish):
+        raise web.HTTPBadRequest(text="No NUL in texts, and no number beyond 64 bits, please.")
     return wish
+
+
+def is_storable(wish: object) -> bool:
+    """Whether both databases can keep every text and every whole number in it: PostgreSQL has no
+    NUL in texts, and neither has integers beyond 64 bits."""
+    unseen: list[object] = [wish]
+    while unseen:
+        value = unseen.pop()
+        if isinstance(value, dict):
+            unseen += value
+            unseen += value.values()
+        elif isinstance(value, list):
+            unseen += value
+        elif isinstance(value, str):
+            if "\0" in value:
+                return False
+        elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+            return False
+    return True
 
 
 def json_answer(content: object, status: int = 200) -> web.Response:

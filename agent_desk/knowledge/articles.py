@@ -16,10 +16,16 @@ from agent_desk.desk.call_at_hand import (
     language_to_speak,
     own_call,
     text_of,
-    wish_of,
 )
 from agent_desk.entrance.gate import Access, Route
-from agent_desk.entrance.visitor import PARTS, is_supervisor, json_answer, language_of, signed_in
+from agent_desk.entrance.visitor import (
+    PARTS,
+    is_supervisor,
+    json_answer,
+    language_of,
+    signed_in,
+    wish_of,
+)
 from agent_desk.knowledge import article_markdown
 from agent_desk.languages import NAMES
 from crm_store.knowledge import article_search, articles

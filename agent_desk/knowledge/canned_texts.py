@@ -16,10 +16,9 @@ from agent_desk.desk.call_at_hand import (
     own_call,
     text_of,
     values_for,
-    wish_of,
 )
 from agent_desk.entrance.gate import Access, Route
-from agent_desk.entrance.visitor import PARTS, json_answer, language_of
+from agent_desk.entrance.visitor import PARTS, json_answer, language_of, wish_of
 from agent_desk.knowledge.script_view import placeholder_labels
 from agent_desk.languages import NAMES
 from crm_store.knowledge import canned_texts, placeholders

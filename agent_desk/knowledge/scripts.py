@@ -19,10 +19,9 @@ from agent_desk.desk.call_at_hand import (
     own_call,
     text_of,
     values_for,
-    wish_of,
 )
 from agent_desk.entrance.gate import Access, Route
-from agent_desk.entrance.visitor import PARTS, json_answer, language_of, signed_in
+from agent_desk.entrance.visitor import PARTS, json_answer, language_of, signed_in, wish_of
 from agent_desk.knowledge.script_view import fill_labels, problem_text, step_view, wrong_answer
 from agent_desk.languages import NAMES
 from crm_store.contacts import interactions

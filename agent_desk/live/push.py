@@ -54,6 +54,9 @@ MESSAGE_BYTES = 16_384
 MISTAKES = 10
 """A client is closed with code 1008 after this many messages that make no sense."""
 
+TOPICS = 500
+"""Topics that one connection may follow: all agents of a large desk."""
+
 SNAPSHOTS_PER_SECOND = 5.0
 """Snapshots a client may ask for in the long run; more count as mistakes."""
 
@@ -436,6 +439,8 @@ def _obey(desk: Desk, hub: PushHub, text: str) -> str | None:
     for name in names:
         if not hub.may_follow(desk.session, name):
             return f"there is no topic {name[:80]!r} for you"
+        if len(desk.topics) >= TOPICS and hub.topics.get(name) not in desk.topics:
+            return f"a connection follows at most {TOPICS} topics"
         if not desk.may_take_snapshot():
             return "too many snapshots; wait a second"
         hub.follow(desk, hub.topic(name))

@@ -348,7 +348,7 @@ async def visitor(desk: RunningDesk) -> AsyncIterator[Visitor]:
     await one.http.close()
 
 
-async def _signed_in(desk: RunningDesk, login: str) -> AsyncIterator[Visitor]:
+async def signed_in_visitor(desk: RunningDesk, login: str) -> AsyncIterator[Visitor]:
     one = Visitor(desk)
     token = await open_session(desk, login)
     session = await agents.session_of(desk.database, token)
@@ -361,17 +361,17 @@ async def _signed_in(desk: RunningDesk, login: str) -> AsyncIterator[Visitor]:
 
 @pytest.fixture
 async def lin(desk: RunningDesk) -> AsyncIterator[Visitor]:
-    async for one in _signed_in(desk, "lin"):
+    async for one in signed_in_visitor(desk, "lin"):
         yield one
 
 
 @pytest.fixture
 async def maria(desk: RunningDesk) -> AsyncIterator[Visitor]:
-    async for one in _signed_in(desk, "maria"):
+    async for one in signed_in_visitor(desk, "maria"):
         yield one
 
 
 @pytest.fixture
 async def sara(desk: RunningDesk) -> AsyncIterator[Visitor]:
-    async for one in _signed_in(desk, "sara"):
+    async for one in signed_in_visitor(desk, "sara"):
         yield one
