@@ -1,7 +1,8 @@
 """Doctor: is everything that Deskbell needs there, and if not, how to mend it.
 
 Owns the findings, how they are told, and the checks of configuration, database, service, clock and
-disk; those of a PBX are in doctor_pbx.py. Changes nothing, and works while the service is down.
+disk; those of a PBX are in doctor_pbx.py, of phones in browsers in doctor_phones.py. Changes
+nothing, and works while the service is down.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from crm_store.staff import agents, queues
 from crm_store.staff.agents import AgentRecord
 from crm_store.staff.queues import QueueRecord
 from cti.pbx.embedded import default_cache
-from deskbell import doctor_pbx
+from deskbell import doctor_pbx, doctor_phones
 from deskbell.config import ConfigError, load_settings, masked_url
 from deskbell.event_loop import run
 from deskbell.failure import ExitCode
@@ -89,6 +90,8 @@ async def examine(file: Path | None, demo: Demo | None = None) -> AsyncIterator[
     async for finding in _database(settings, store):
         yield finding
     yield await _service(settings, demo)
+    async for finding in doctor_phones.examine(settings):
+        yield finding
     for pbx in settings.pbx:
         async for finding in doctor_pbx.examine(pbx, store.queues, store.agents):
             yield finding
@@ -128,6 +131,9 @@ def _clock() -> Iterator[Finding]:
 def _disk(settings: Settings) -> Iterator[Finding]:
     folders = [pbx.folder for pbx in settings.pbx if pbx.mode == "embedded"]
     folders += [pbx.cache or default_cache() for pbx in settings.pbx if pbx.mode == "embedded"]
+    folders += [
+        pbx.sound_folder for pbx in settings.pbx if pbx.mode == "embedded" and pbx.sound_folder
+    ]
     url = make_url(settings.store.url.get_secret_value())
     if url.get_backend_name() == "sqlite" and url.database:
         folders.append(Path(url.database).parent)
