@@ -74,7 +74,8 @@ class PhoneControl:
 
 class NotPossibleNow(Exception):
     """A call is not in a state for what was asked of it. The text says why: "gone" (over, or the
-    agent does not talk in it), "never" or "always" (its queue's recording policy)."""
+    agent does not talk in it), "never" or "always" (its queue's recording policy), "forbidden" (the PBX lets
+    nobody record)."""
 
 
 async def _no_conference(pbx: str, call: str, other: str, extension: str) -> None:

@@ -38,6 +38,7 @@ ACTIONS = {
     "Originate": "place calls",
 }
 WRITE_CLASSES = "system,call,agent,originate,reporting"
+"""All that Deskbell uses; without `system` it cannot record."""
 CONTEXTS = ("from-trunk", "from-agents", "agent-leg")
 INCLUDE = "write Deskbell's files (deskbell asterisk-conf DIR) and #include them: docs/asterisk.md"
 
@@ -158,9 +159,9 @@ def _no_link(topic: str, pbx: PbxSettings, place: _Place, link: AmiLink) -> Find
 async def _over_ami(
     topic: str, link: AmiLink, queues: Sequence[QueueRecord] | None
 ) -> AsyncIterator[Finding]:
-    for check in (_permissions(topic, link), _dialplan(topic, link), _clock(topic, link)):
+    for check in (_permissions, _recording, _dialplan, _clock):
         try:
-            yield await check
+            yield await check(topic, link)
         except AmiError as error:
             yield fail(
                 f"{topic} AMI",
@@ -187,6 +188,18 @@ async def _permissions(topic: str, link: AmiLink) -> Finding:
             f"give it write = {WRITE_CLASSES} in manager.conf, then: asterisk -rx 'manager reload'",
         )
     return ok(f"{topic} AMI permissions", f"all {len(ACTIONS)} actions are allowed")
+
+
+async def _recording(topic: str, link: AmiLink) -> Finding:
+    topic = f"{topic} recording"
+    allowed = {name.lower() for name in (await link.action("ListCommands")).headers}
+    if "mixmonitor" in allowed:
+        return ok(topic, "calls can be recorded")
+    return warn(
+        topic,
+        "the AMI user may not record calls (MixMonitor); all else works",
+        f"give it write = {WRITE_CLASSES} in manager.conf, if calls shall be recorded",
+    )
 
 
 async def _dialplan(topic: str, link: AmiLink) -> Finding:

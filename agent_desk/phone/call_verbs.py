@@ -123,6 +123,9 @@ async def _possible(request: web.Request, work: Any) -> Any:
         said = {
             "never": _("Calls of this queue are never recorded."),
             "always": _("Calls of this queue are always recorded; you can pause it."),
+            "forbidden": _(
+                "The telephone system does not let Deskbell record. Ask whoever runs it."
+            ),
         }.get(str(error))
         raise web.HTTPConflict(
             text=said or _("The call has changed. Look, and try again.")

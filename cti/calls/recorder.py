@@ -41,8 +41,12 @@ from cti.switchboard import Switchboard
 log = logging.getLogger(__name__)
 
 
+FORBIDDEN = "forbidden"
+
+
 class RecordingRefused(Exception):
-    """The queue's policy says otherwise; the text is the policy: "never" or "always"."""
+    """It must not be. The text says who is against it: the queue's policy "never" or "always", or
+    "forbidden" for the PBX, whose AMI user may not record."""
 
 
 @dataclass(slots=True)
@@ -76,6 +80,7 @@ class Recorder:
         self._database = database
         self._calls: dict[str, RecordedCall] = {}
         self._running: set[asyncio.Task[None]] = set()
+        self._told_forbidden = False
         bus.listen(self._on_signal, CallAnswered, CallMerged, CallLeft, CallEnded, PbxLinkChanged)
 
     async def close(self) -> None:
@@ -129,7 +134,7 @@ class Recorder:
             try:
                 channel = self._customer_of(call)
                 file = f"{token_hex(16)}.wav"
-                await self._board.action("MixMonitor", Channel=channel.name, File=file)
+                await self._begin(channel, file)
             except BaseException:
                 self._calls.pop(call, None)
                 raise
@@ -156,6 +161,14 @@ class Recorder:
             if channel.uniqueid not in channel.call.channels:
                 await self._end_all(now)
             self._tell(now)
+
+    async def _begin(self, channel: Channel, file: str) -> None:
+        try:
+            await self._board.action("MixMonitor", Channel=channel.name, File=file)
+        except ActionFailed as refusal:
+            if "permission" in str(refusal).lower():
+                raise RecordingRefused(FORBIDDEN) from None
+            raise
 
     async def _mute(self, call: str, by: str, *, paused: bool) -> None:
         recorded = self._recorded(call)
@@ -239,7 +252,17 @@ class Recorder:
     async def _start_by_policy(self, call: str, queue: str) -> None:
         found = await queues.find(self._database, queue)
         if found is not None and found.recording is RecordingPolicy.ALWAYS:
-            await self._start(call, audit.SYSTEM)
+            try:
+                await self._start(call, audit.SYSTEM)
+            except RecordingRefused:
+                if not self._told_forbidden:
+                    log.warning(
+                        "PBX %s does not let us record, though queue %s asks for it: its AMI user "
+                        "has no `system` in manager.conf's `write`",
+                        self._board.name,
+                        queue,
+                    )
+                self._told_forbidden = True
 
     def _merge(self, merged: str, into: str) -> None:
         former = self._calls.pop(merged)

@@ -87,11 +87,13 @@ class Room:
 
 
 @asynccontextmanager
-async def room_of(pbx: SharedPbx, network: SipNetwork, database: Database) -> AsyncIterator[Room]:
+async def room_of(
+    pbx: SharedPbx, network: SipNetwork, database: Database, user: str = ""
+) -> AsyncIterator[Room]:
     bus = Bus()
     heard = Heard(bus)
     address = AmiAddress(
-        host=pbx.ami_host, port=pbx.ami_port, user=pbx.ami_user, secret=pbx.ami_secret
+        host=pbx.ami_host, port=pbx.ami_port, user=user or pbx.ami_user, secret=pbx.ami_secret
     )
     board = Switchboard("main", address, bus, trunks=("PJSIP/trunk",))
     board.seat([AgentSeat("lin", LIN, {}), AgentSeat("sara", SARA, {})])
@@ -305,6 +307,48 @@ async def test_a_queue_whose_calls_are_never_recorded(room: Room) -> None:
         with pytest.raises(NotInTheCall):
             await change(call, "lin")
     await customer.hang_up()
+
+
+async def test_an_ami_user_who_may_not_record_may_do_all_else(
+    pbx: SharedPbx,
+    sip_network: SipNetwork,
+    sqlite_database: Database,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await let_in_without_system(pbx, "modest")
+    await keep_policy(sqlite_database, RecordingPolicy.ALWAYS)
+    async with room_of(pbx, sip_network, sqlite_database, user="modest") as room:
+        for _ in range(2):
+            customer, agent, lin, call = await room.talk()
+            with pytest.raises(RecordingRefused, match=r"^forbidden$"):
+                await room.recorder.start(call, "lin")
+            await customer.hang_up()
+            await agent.wait("ended")
+            room.heard.signals.clear()
+            await lin.close()
+            await pbx.clean()
+        assert caplog.text.count("does not let us record") == 1
+        customer, agent, lin, call = await room.talk()
+        await room.board.agents.pause("lin", "lunch")
+        second, third, other = await consult(room, lin, agent)
+        await room.control.join(call, other, LIN)
+        await agent.wait("ended")
+        await third.hears(CUSTOMER_TONE, share=0.3)
+        await room.control.hang_up(call, LIN)
+        await second.wait("ended")
+        assert customer.state == "answered"
+        await customer.hang_up()
+
+
+async def let_in_without_system(pbx: SharedPbx, user: str) -> None:
+    """A second AMI user, as a careful administrator makes one."""
+    file = Path(pbx.folder) / "etc/manager.conf"
+    given = file.read_text("utf-8")
+    own = given[given.index(f"[{pbx.ami_user}]") :]
+    theirs = own.replace(f"[{pbx.ami_user}]", f"[{user}]").replace("write = system,", "write = ")
+    assert "write = call," in theirs
+    file.write_text(f"{given}\n{theirs}", "utf-8")
+    await pbx.console("manager reload")
 
 
 async def test_a_recording_that_is_stopped_ends_before_the_call(room: Room) -> None:
