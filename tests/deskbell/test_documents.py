@@ -97,3 +97,19 @@ def test_every_shortcut_of_the_desk_is_documented() -> None:
         shown = signs.get(key, key)
         shown = "+".join(part.upper() if len(part) == 1 else part for part in shown.split("+"))
         assert f"`{shown}`" in told, f"agent.md does not tell of {shown}"
+
+
+def test_every_module_of_the_store_is_told() -> None:
+    told = document("store.md")
+    room = ROOT / "crm_store"
+    for module in room.rglob("*.py"):
+        if module.stem != "__init__" and not {"models", "migrations"} & set(module.parts):
+            assert f"`{module.stem}`" in told, f"store.md has no {module.relative_to(room)}"
+
+
+def test_every_context_of_the_dialplan_is_told() -> None:
+    """Whoever includes ours must know which names are taken."""
+    template = (ROOT / "asterisk_conf/extensions.conf.j2").read_text(encoding="utf-8")
+    for context in re.findall(r"^\[([\w-]+)\]", template, re.MULTILINE):
+        if context != "general":
+            assert f"`{context}`" in document("asterisk.md"), context
