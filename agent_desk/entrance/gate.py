@@ -182,6 +182,8 @@ async def _check_csrf(request: web.Request) -> None:
     session = session_if_any(request)
     expected = session.csrf_token if session else request.cookies.get(FORM_COOKIE, "")
     given = request.headers.get(CSRF_HEADER, "")
+    if (request.charset or "utf-8").lower() != "utf-8":
+        raise web.HTTPUnsupportedMediaType
     if not given and request.content_type == "application/x-www-form-urlencoded":
         given = str((await request.post()).get(CSRF_FIELD, ""))
     if not expected or not hmac.compare_digest(given.encode(), expected.encode()):

@@ -6,6 +6,9 @@ it was. Each hearing is audited. Refuses to know how sound is kept.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
 from aiohttp import web
 
 from agent_desk.entrance.gate import Access, Route
@@ -20,6 +23,9 @@ from agent_desk.entrance.visitor import (
 from crm_store import audit
 from crm_store.contacts import recordings
 from crm_store.contacts.recordings import RecordingRecord
+
+ONE_HEARING: Final = timedelta(minutes=10)
+"""Requests of one person for the same sound within this time are one hearing."""
 
 
 async def show_recording(request: web.Request) -> web.StreamResponse:
@@ -43,23 +49,33 @@ async def show_recording(request: web.Request) -> web.StreamResponse:
 async def play_recording(request: web.Request) -> web.StreamResponse:
     """GET, also for a Range: the sound as WAV. 404 when the file is not here. Audited."""
     found = await _allowed(request)
-    parts = request.app[PARTS]
-    path = parts.call_verbs.recording_file(found)
+    path = request.app[PARTS].call_verbs.recording_file(found)
     if path is None:
         _ = language_of(request)
         raise web.HTTPNotFound(text=_("The sound of this recording is not here."))
-    if request.method != "HEAD" and request.headers.get("Range", "bytes=0-").startswith("bytes=0-"):
-        # A player asks for the rest in pieces: one hearing is one entry.
-        async with parts.database.transaction() as transaction:
-            await audit.record(
-                transaction,
-                actor=signed_in(request).agent.login,
-                action="heard",
-                subject_kind="recording",
-                subject_id=found.id,
-                address=address_of(request),
-            )
+    if request.method != "HEAD":
+        await _audit(request, found.id)
     return web.FileResponse(path, headers={"Content-Type": "audio/wav"})
+
+
+async def _audit(request: web.Request, recording_id: int) -> None:
+    """One hearing is one entry, in however many pieces a player asks for it, and from wherever."""
+    database = request.app[PARTS].database
+    login = signed_in(request).agent.login
+    heard = await audit.entries(
+        database, subject_kind="recording", subject_id=recording_id, actor=login, limit=1
+    )
+    if heard and heard[0].at > datetime.now(UTC) - ONE_HEARING:
+        return
+    async with database.transaction() as transaction:
+        await audit.record(
+            transaction,
+            actor=login,
+            action="heard",
+            subject_kind="recording",
+            subject_id=recording_id,
+            address=address_of(request),
+        )
 
 
 async def _allowed(request: web.Request) -> RecordingRecord:
