@@ -177,14 +177,14 @@ async def test_no_address_is_too_much(chief: Visitor, failures: list[str]) -> No
 
 async def test_no_query_is_too_much(chief: Visitor, failures: list[str]) -> None:
     for route in GETS:
-        for value in (*IN_ADDRESSES, "9" * 5_000, "-99999999999999999999"):
+        address = address_for(chief, route.path)
+        for value in IN_ADDRESSES[:-1]:
             query = "&".join(f"{word}={value}" for word in QUERY_WORDS)
-            if len(query) < 7_000:
-                await ask(chief, "GET", f"{address_for(chief, route.path)}?{query}", failures)
+            await ask(chief, "GET", f"{address}?{query}", failures)
+        # One at a time too: the first word that is refused hides those after it.
+        for value in ("-99999999999999999999", "9" * 5_000, "3"):
             for word in QUERY_WORDS:
-                address = f"{address_for(chief, route.path)}?{word}={value}"
-                if route.path.startswith("/api/"):
-                    await ask(chief, "GET", address, failures)
+                await ask(chief, "GET", f"{address}?{word}={value}", failures)
 
 
 QUERY_WORDS = sorted(
@@ -217,8 +217,6 @@ async def test_no_form_is_too_much(chief: Visitor, failures: list[str]) -> None:
             if not route.path.startswith("/api/"):
                 address = address_for(chief, route.path)
                 form = dict.fromkeys(WORDS, value[:1_000])
-                await ask(chief, "POST", address, failures, data=form)
-                form = {"name": value, "login": "a", "code": "a"}
                 await ask(chief, "POST", address, failures, data=form)
 
 
