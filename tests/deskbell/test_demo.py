@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
+import wave
 from pathlib import Path
 
 import psutil
 import pytest
 
 from deskbell import running_demo
+from deskbell.demo_recording import FILE
 from deskbell.running_demo import Demo
 from tests.deskbell.command import CommandLine, lines_until, started
 from tests.deskbell.cuttable_way import cut, cuttable_way
@@ -54,9 +57,27 @@ def test_the_doctor_finds_nothing_wrong(demo_folder: Path, deskbell: CommandLine
         "PBX main AMI permissions",
         "PBX main dialplan",
         "PBX main queues",
+        "PBX main ARI",
         "PBX main WebSocket phones",
         "PBX main clock",
+        "microphone",
+        "phone in the page",
     }
+
+
+def test_there_is_a_recording_to_listen_to(demo_folder: Path) -> None:
+    with wave.open(str(demo_folder / "pbx/spool/monitor" / FILE)) as reader:
+        seconds = reader.getnframes() / reader.getframerate()
+        assert any(reader.readframes(reader.getnframes()))
+    with sqlite3.connect(demo_folder / "deskbell.db") as database:
+        [(marks, kept)] = database.execute(
+            "SELECT marks, unixepoch(ended_at) - unixepoch(started_at) FROM recordings"
+            " WHERE file = ?",
+            [FILE],
+        ).fetchall()
+    database.close()
+    assert [mark["kind"] for mark in json.loads(marks)] == ["pause", "resume"]
+    assert abs(kept - seconds) <= 1
 
 
 def test_watch_shows_what_is_now(demo_folder: Path, deskbell: CommandLine) -> None:
