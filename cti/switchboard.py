@@ -23,6 +23,7 @@ from cti.calls.call_model import ONLY_WITH, READ_HEADERS, WANTED_EVENTS, CallMod
 from cti.calls.call_rebuild import AsteriskLists
 from cti.calls.call_recovery import CallRecovery
 from cti.calls.call_state import CallNow
+from cti.pbx.configuration import OUTSIDE_LINE
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ class Switchboard:
         reconcile_seconds: float = RECONCILE_SECONDS,
     ) -> None:
         self.name = name
-        self.calls = CallModel(name, trunks=trunks)
+        self.calls = CallModel(name, trunks=trunks, outside_line=OUTSIDE_LINE)
         self.queues = QueueModel(name)
         self.agents = Agents(
             self.action, self.queues, wrap_up or {}, default_wrap_up, look_at=self._served_call

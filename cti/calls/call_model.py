@@ -59,9 +59,13 @@ class CallModel:
     """
 
     def __init__(
-        self, pbx: str = "", phones: Mapping[str, str] | None = None, trunks: Iterable[str] = ()
+        self,
+        pbx: str = "",
+        phones: Mapping[str, str] | None = None,
+        trunks: Iterable[str] = (),
+        outside_line: str = "",
     ) -> None:
-        self.parties = PartyGuess(phones or {}, trunks)
+        self.parties = PartyGuess(phones or {}, trunks, outside_line)
         self._live = LiveCalls(pbx, self.parties)
         self._hangup_requests_seen = False
         handovers = Handovers(self._live, self._channel)

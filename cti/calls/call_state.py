@@ -306,8 +306,11 @@ class PartyGuess:
     A recorded stream comes without its configuration, so names, contexts and numbers must do.
     """
 
-    def __init__(self, phones: Mapping[str, str], trunks: Iterable[str]) -> None:
+    def __init__(
+        self, phones: Mapping[str, str], trunks: Iterable[str], outside_line: str = ""
+    ) -> None:
         self._trunks = frozenset(trunks)
+        self._outside_line = outside_line
         self.members: dict[str, str] = dict(phones)
         """Endpoints known as agents' phones, with the queue member's name where it is known."""
 
@@ -383,9 +386,10 @@ class PartyGuess:
 
     def callee(self, call: Call) -> str:
         """Who is called: outside, the number that was dialled there rather than an extension."""
-        if call.dialled_number and self.direction(call) is Direction.OUTBOUND:
-            return call.dialled_number
-        return call.callee
+        if self.direction(call) is not Direction.OUTBOUND:
+            return call.callee
+        # Before the trunk is dialled, only the digit for an outside line can be told apart.
+        return call.dialled_number or call.callee.removeprefix(self._outside_line)
 
 
 def _has_word(text: str, words: tuple[str, ...]) -> bool:

@@ -25,6 +25,9 @@ ARI_USER = "deskbell"
 HTTP_ADDRESS = "127.0.0.1"
 """Where our own Asterisk's HTTP server listens: browsers come to it through the desk."""
 
+OUTSIDE_LINE = "9"
+"""What a desk phone dials before a number of the telephone network (extensions.conf, outbound)."""
+
 UNHEARD_CAUSE = 41
 """Q.850 temporary failure: Deskbell has ended a ring that nobody hears, since the agent's page is
 gone; the dialplan waits for the next page. No phone says it by declining."""

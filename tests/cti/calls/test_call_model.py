@@ -377,3 +377,14 @@ def test_a_clock_that_tells_no_time_is_no_clock(stamp: str) -> None:
     first = next(m for m in MESSAGES["queue_one_member.ami"] if m.get("Event") == "Newchannel")
     signals, _ = fed([first | {"Timestamp": stamp}])
     assert {signal.at for signal in signals} == {None}
+
+
+def test_the_digit_for_an_outside_line_is_no_part_of_the_number() -> None:
+    """A number dialled by hand is looked up before the trunk is dialled."""
+    model = CallModel("pbx", trunks=("PJSIP/trunk",), outside_line="9")
+    signals = [s for m in MESSAGES["outbound_answered.own.ami"] for s in model.feed(m)]
+    assert {signal.callee for signal in signals if isinstance(signal, CallStarted)} == {
+        "34911234567"
+    }
+    (summary,) = [signal for signal in signals if isinstance(signal, CallSummary)]
+    assert summary.callee == "34911234567"
