@@ -6,20 +6,29 @@ it, not for each page and letter.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from aiohttp import web
 
 from agent_desk.entrance.gate import Access, Route
-from agent_desk.entrance.visitor import PARTS, address_of, json_answer, signed_in
+from agent_desk.entrance.visitor import (
+    PARTS,
+    address_of,
+    json_answer,
+    language_of,
+    signed_in,
+)
 from agent_desk.live.caller_display import shown_number
 from agent_desk.people.customer_records import customer_id_of
 from crm_store import audit
 from crm_store.contacts import story
 from crm_store.contacts.story import StoryEntry, StoryFilter
+from crm_store.database import Database
 from crm_store.models import Channel
 from crm_store.people import complaints, customers
+from crm_store.staff import agents, queues
 from crm_store.text_search import EntryKind
 
 PAGE = 25
@@ -68,11 +77,29 @@ async def show_story(request: web.Request) -> web.StreamResponse:
                 address=address_of(request),
                 reason="story",
             )
-    return json_answer({"entries": [_shown(entry) for entry in page.entries], "older": page.older})
+    names = await _names(database, language_of(request).code)
+    entries = [_shown(entry, names) for entry in page.entries]
+    return json_answer({"entries": entries, "older": page.older})
 
 
-def _shown(entry: StoryEntry) -> dict[str, Any]:
+async def _names(database: Database, language: str) -> dict[str, str]:
+    """Who or what a call can be transferred to: names by endpoint, extension and number."""
+    names = {queue.number: queue.title(language) for queue in await queues.all_queues(database)}
+    for agent in await agents.all_agents(database, also_inactive=True):
+        if agent.extension:
+            names |= dict.fromkeys(
+                (agent.extension, f"PJSIP/{agent.extension}"), agent.display_name
+            )
+    return names
+
+
+def _shown(entry: StoryEntry, names: Mapping[str, str]) -> dict[str, Any]:
     details = dict(entry.details)
+    call = details.get("call")
+    if call and call["transferred_to"]:
+        details["call"] = call | {
+            "transferred_to": names.get(call["transferred_to"], call["transferred_to"])
+        }
     if entry.kind is EntryKind.COMPLAINT:
         details["shown_number"] = complaints.shown_number(details["number"])
     elif entry.kind is EntryKind.TASK:

@@ -10,10 +10,12 @@ import pytest
 from agent_desk.live.task_board import topic_of
 from agent_desk.people.tasks import BOARD
 from crm_store import audit, text_search
-from crm_store.contacts import interactions, story, tasks
+from crm_store.contacts import calls, interactions, story, tasks
 from crm_store.contacts.tasks import NewTask
-from crm_store.models import TaskKind, TaskState
+from crm_store.models import CallState, TaskKind, TaskState
 from crm_store.people import customers, merging, visits
+from crm_store.signals import Direction, Outcome
+from crm_store.staff import agents, queues
 from tests.agent_desk.conftest import RunningDesk, Visitor
 from tests.agent_desk.push_client import PushClient, connected
 from tests.agent_desk.signal_stories import pop
@@ -71,6 +73,30 @@ async def test_a_story_that_cannot_be_is_refused(lin: Visitor, params: dict[str,
     path = f"/api/customers/{lin.desk.customers['wang']}/story"
     assert (await lin.ask(path, **params))[0] == 400
     assert (await lin.ask("/api/customers/999/story"))[0] == 404
+
+
+async def test_a_story_names_who_got_the_call(lin: Visitor) -> None:
+    wang, database = lin.desk.customers["wang"], lin.desk.database
+    known = {agent.login: agent for agent in await agents.all_agents(database)}
+    targets = [f"PJSIP/{known['maria'].extension}", known["maria"].extension, "601", "0755123"]
+    async with database.transaction() as transaction:
+        await calls.record_calls(
+            transaction,
+            [
+                calls.CallRecord(
+                    pbx="main", linkedid=f"17.{position}", state=CallState.ENDED,
+                    direction=Direction.INBOUND, caller="+8613800138000", callee="600",
+                    outcome=Outcome.ANSWERED, transferred_to=target, customer_id=wang,
+                    started_at=datetime.now(UTC) + timedelta(seconds=position),
+                    ended_at=datetime.now(UTC) + timedelta(seconds=position + 9),
+                )
+                for position, target in enumerate(targets)
+            ],
+        )  # fmt: skip
+    _, answer = await lin.ask(f"/api/customers/{wang}/story", kind="interaction")
+    told = [entry["call"]["transferred_to"] for entry in answer["entries"] if entry["call"]]
+    title = next(q for q in await queues.all_queues(database) if q.number == "601").title("en")
+    assert told[::-1] == [*[known["maria"].display_name] * 2, title, "0755123"]
 
 
 # ---- tasks ---------------------------------------------------------------------------------------
