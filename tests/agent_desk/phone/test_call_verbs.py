@@ -247,7 +247,31 @@ async def test_a_recording_is_played_from_anywhere(
     async with maria.http.get(f"/recordings/{recorded}/audio", headers=headers) as response:
         assert (response.status, await response.read()) == (206, SOUND[100:200])
         assert response.headers["Content-Range"] == "bytes 100-199/1000"
-    assert await audit.entries(desk.database, subject_kind="recording") == []
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+    # Who leaves out the first byte has heard it as well; asking on is the same hearing.
+    for start in (1, 500):
+        headers = {"Range": f"bytes={start}-"}
+        async with maria.http.get(f"/recordings/{recorded}/audio", headers=headers) as response:
+            assert await response.read() == SOUND[start:]
+    (heard,) = await audit.entries(desk.database, subject_kind="recording")
+    assert (heard.actor, heard.action) == ("maria", "heard")
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["bytes=1000-", "bytes=0-1,5-6", "bytes=9-1", "bytes=-", "bytes=a-b", "lines=1-2"]
+    + ["bytes=" + "9" * 400 + "-", "bytes=" + ",".join(f"{n}-{n}" for n in range(900))],
+    ids=lambda asked: asked[:16],
+)
+async def test_a_range_that_is_odd_is_refused_or_left_out(
+    recorded: int, maria: Visitor, asked: str
+) -> None:
+    headers = {"Range": asked}
+    async with maria.http.get(f"/recordings/{recorded}/audio", headers=headers) as response:
+        assert response.status in (200, 416)
+        assert response.headers["Cache-Control"] == "no-store"
+        if response.status == 200:
+            assert await response.read() == SOUND
 
 
 async def test_what_is_known_of_a_recording(
