@@ -33,7 +33,8 @@ class Phones:
     """The browsers' phones of one PBX; made within the event loop, `close` at the end.
 
     `chosen` is called when the PBX must be told of agents anew: one chose another kind of phone,
-    or came while the service runs. `queue_number(name)` is a queue's extension, "" if it has none.
+    or came while the service runs. `queue_number(name)` is a queue's extension, "" if it has none;
+    `echo_number` says back what it hears.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Phones:
         *,
         embedded: EmbeddedPbx | None = None,
         media_address: str = "",
+        echo_number: str,
         queue_number: Callable[[str], str],
         chosen: Callable[[], Awaitable[None]],
     ) -> None:
@@ -53,6 +55,7 @@ class Phones:
         self._phones = BrowserPhones(self._ari, PhoneMedia(address=media_address))
         self._lost = LostPhones(switchboard, queue_number)
         self._chosen = chosen
+        self._echo_number = echo_number
         self._endpoints: list[str] = []
         self._restoring: asyncio.Task[None] | None = None
         self._ending_rings: set[asyncio.Task[None]] = set()
@@ -147,6 +150,7 @@ class Phones:
             "secret": claim.secret,
             "domain": SIP_DOMAIN,
             "display_name": name,
+            "echo": self._echo_number,
             "calls": [
                 asdict(leg) for leg in await self._legs_now(extension) if leg.state != "ringing"
             ],

@@ -234,6 +234,7 @@ class Service:
                 self.bus,
                 embedded=embedded,
                 media_address=pbx.media_address if embedded is None else embedded.media_address,
+                echo_number=self._configured[pbx.name].echo_number,
                 queue_number=functools.partial(self._queue_number, pbx.name),
                 chosen=self._agents_changed,
             )

@@ -183,9 +183,10 @@ async def close_claims(app: web.Application) -> None:
 
 async def claim_phone(request: web.Request) -> web.StreamResponse:
     """POST {"former"?: socket}: this page is my phone from now on: {"pbx", "account", "secret",
-    "domain", "socket", "display_name", "calls"}. A page that was it before is told so. 409 when I
-    telephone with a desk phone or have no extension, 412 when a page comes back, names the socket
-    it had, and another page telephones by now, 503 when the PBX is away."""
+    "domain", "socket", "display_name", "echo", "calls"}; `echo` is the number that says back what
+    it hears. A page that was it before is told so. 409 when I telephone with a desk phone or have
+    no extension, 412 when a page comes back, names the socket it had, and another page telephones
+    by now, 503 when the PBX is away."""
     _ = language_of(request)
     former = (await wish_of(request)).get("former")
     session = signed_in(request)

@@ -98,6 +98,11 @@ export class Phone {
     return this.#line.account;
   }
 
+  /** The number that says back what it hears; empty until the first claim. */
+  get echo() {
+    return this.#line.echo;
+  }
+
   /** Take the phone if no other tab has it, and wait for it otherwise. */
   start() {
     setInterval(() => this.#measureQuality(), QUALITY_EVERY_MS);

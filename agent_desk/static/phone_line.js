@@ -9,6 +9,8 @@ const LONGEST_PAUSE_MS = 1_000;
 const REGISTER_SECONDS = 300;
 const PROBE_EVERY_MS = 15_000;
 const PROBE_MS = 1_500;
+// Where nothing speaks for a loss, a slow answer is none: claiming anew would end what rings.
+const PATIENT_PROBE_MS = 6_000;
 const TAKEN_OVER = 4409;
 const SESSION_OVER = 4401;
 const TRY_LATER = 1013;
@@ -21,6 +23,7 @@ export class PhoneLine {
   refusal = "";
   account = "";
   pbx = "";
+  echo = "";
   #wanted = false;
   #library = null;
   #ua = null;
@@ -40,7 +43,7 @@ export class PhoneLine {
     addEventListener("online", () => this.lookAlive());
     addEventListener("offline", () => this.#on.changed());
     document.addEventListener("visibilitychange", () => document.hidden || this.lookAlive());
-    setInterval(() => this.lookAlive(), PROBE_EVERY_MS);
+    setInterval(() => this.lookAlive(PATIENT_PROBE_MS), PROBE_EVERY_MS);
   }
 
   /** A SIP address at this PBX. */
@@ -117,8 +120,8 @@ export class PhoneLine {
     this.#on.changed();
   }
 
-  #register({ account, secret, domain, display_name, socket, pbx, calls = [] }, turn) {
-    Object.assign(this, { account, pbx });
+  #register({ account, secret, domain, display_name, socket, pbx, echo, calls = [] }, turn) {
+    Object.assign(this, { account, pbx, echo });
     this.#domain = domain;
     this.#socket = socket;
     const address = new URL(socket, location.href);
@@ -153,14 +156,14 @@ export class PhoneLine {
   }
 
   /** After a sleep or a change of network the connection may be dead without knowing it. */
-  lookAlive() {
+  lookAlive(patience = PROBE_MS) {
     if (!this.#wanted) return;
     if (!this.registered) {
       if (this.#ua === null && navigator.onLine) this.open();
       return;
     }
     const turn = this.#turn;
-    const dead = setTimeout(() => turn === this.#turn && this.open(), PROBE_MS);
+    const dead = setTimeout(() => turn === this.#turn && this.open(), patience);
     const alive = () => clearTimeout(dead);
     this.#ua.sendOptions(`sip:${this.#domain}`, null, {
       eventHandlers: { succeeded: alive, failed: ({ response }) => response && alive() },

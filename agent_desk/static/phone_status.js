@@ -4,8 +4,6 @@
 import { el, put, show, textsOf } from "./elements.js";
 
 const texts = textsOf("phone");
-/** The dialplan's own echo (asterisk_conf, tests-of-the-line). */
-const ECHO = "699";
 
 export function mountStatus(menu, panel, workplace) {
   if (!menu) return;
@@ -59,7 +57,7 @@ export function mountStatus(menu, panel, workplace) {
     }
   });
   part("redial").addEventListener("click", () => phone.dial(phone.lastDialled));
-  part("test").addEventListener("click", () => phone.dial(ECHO));
+  part("test").addEventListener("click", () => phone.dial(phone.echo));
   part("kind").addEventListener("change", (event) =>
     panel
       .attempt(async () => {
