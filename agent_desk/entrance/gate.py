@@ -138,6 +138,10 @@ def gate(routes: tuple[Route, ...]) -> list[Middleware]:
         refusal = _check_access(request, route)
         if refusal is not None:
             return refusal
+        odd_charset = (request.charset or "utf-8").lower() != "utf-8"
+        if odd_charset or request.content_type == "multipart/form-data":
+            # No page of ours sends a file, or anything but UTF-8.
+            raise web.HTTPUnsupportedMediaType
         if method != "GET" and not route.exempt_from_csrf:
             await _check_csrf(request)
         await _check_texts(request)
@@ -182,8 +186,6 @@ async def _check_csrf(request: web.Request) -> None:
     session = session_if_any(request)
     expected = session.csrf_token if session else request.cookies.get(FORM_COOKIE, "")
     given = request.headers.get(CSRF_HEADER, "")
-    if (request.charset or "utf-8").lower() != "utf-8":
-        raise web.HTTPUnsupportedMediaType
     if not given and request.content_type == "application/x-www-form-urlencoded":
         given = str((await request.post()).get(CSRF_FIELD, ""))
     if not expected or not hmac.compare_digest(given.encode(), expected.encode()):
@@ -193,10 +195,8 @@ async def _check_csrf(request: web.Request) -> None:
 
 
 async def _check_texts(request: web.Request) -> None:
-    """Refuse what no handler expects: NUL, which PostgreSQL cannot keep, and files in forms."""
+    """Refuse NUL in an address or a form: PostgreSQL cannot keep it."""
     texts = [request.path, *request.query, *request.query.values()]
-    if request.content_type == "multipart/form-data":
-        raise web.HTTPUnsupportedMediaType
     if request.content_type == "application/x-www-form-urlencoded":
         form = await request.post()
         texts += [*form, *map(str, form.values())]

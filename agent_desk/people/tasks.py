@@ -53,7 +53,7 @@ async def list_tasks(request: web.Request) -> web.StreamResponse:
         customer_id = int(query["customer_id"]) if query.get("customer_id") else None
     except ValueError as error:
         raise web.HTTPBadRequest from error
-    if not 0 <= skip < 1_000_000 or (customer_id or 0) >= 10**18:
+    if not 0 <= skip < 1_000_000 or not 0 <= (customer_id or 0) < 10**18:
         raise web.HTTPBadRequest
     agent: str | None = session.agent.login
     served = list(session.agent.queues)

@@ -112,9 +112,11 @@ async def test_an_agent_has_keys_outside_and_a_customer_sent_out_has_none(
     await pbx.join_queue("1001", "service")
     customer = await sip_network.call(CUSTOMER, "600")
     at_lin = await lin.answer()
+    await at_lin.hears(440)
     await at_lin.transfer("9654321")
     await at_lin.wait("ended")
-    await (await outside.next_call()).wait("answered")
+    await customer.hears(440)
+    assert len(outside.calls) == 2
     assert await dials(pbx) == ["PJSIP/654321@trunk,10,"]
     assert customer.state == "answered"
 

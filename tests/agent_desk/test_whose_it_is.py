@@ -1,0 +1,109 @@
+"""What belongs to one agent is not another's: tasks, notes, phones, scripts and topics."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from agent_desk.live import push
+from agent_desk.live.task_board import topic_of as tasks_of
+from crm_store.contacts import tasks
+from crm_store.contacts.tasks import NewTask
+from crm_store.models import TaskKind
+from crm_store.signals import CallAnswered
+from tests.agent_desk.conftest import Visitor
+from tests.agent_desk.push_client import connected
+from tests.agent_desk.signal_stories import queue_call
+
+pytestmark = pytest.mark.db
+
+CALL = {"pbx": "main", "call": "1.1"}
+
+
+async def task_of(visitor: Visitor, agent: str | None, queue: str | None = None) -> int:
+    new = NewTask(
+        kind=TaskKind.TASK,
+        title="a secret",
+        due_at=datetime.now(UTC) + timedelta(hours=1),
+        assigned_to=agent,
+        queue=queue,
+    )
+    async with visitor.desk.database.transaction() as transaction:
+        return await tasks.create(transaction, new, actor="root")
+
+
+@pytest.mark.parametrize("action", ["claim", "done", "cancel", "postpone", "hand_over"])
+async def test_anothers_task_is_neither_seen_nor_changed(
+    lin: Visitor, maria: Visitor, sara: Visitor, action: str
+) -> None:
+    number = await task_of(lin, "maria")
+    due = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    wish = {"action": action, "due_at": due, "assigned_to": "lin"}
+    assert (await lin.post(f"/api/tasks/{number}", **wish))[0] == 403
+    for whose in ({}, {"whose": "all"}, {"whose": "all", "agent": "maria"}, {"agent": "maria"}):
+        status, found = await lin.ask("/api/tasks", **whose)
+        assert (status, found["tasks"]) == (200, []), whose
+    assert "a secret" not in (await lin.get("/tasks"))[1]
+    (task,) = (await sara.ask("/api/tasks", whose="all"))[1]["tasks"]
+    assert (task["id"], task["assigned_to"], task["state"]) == (number, "maria", "open")
+
+
+async def test_a_queues_task_is_not_for_who_does_not_serve_it(maria: Visitor, lin: Visitor) -> None:
+    number = await task_of(maria, None, "service")
+    assert (await maria.post(f"/api/tasks/{number}", action="claim"))[0] == 403
+    assert (await lin.post(f"/api/tasks/{number}", action="claim"))[0] == 200
+
+
+async def test_anothers_call_gives_nothing(lin: Visitor, maria: Visitor) -> None:
+    for signal in queue_call(agents=("maria", "root")):
+        lin.desk.bus.publish(signal)
+        if isinstance(signal, CallAnswered):
+            break
+    for path in ("/api/call/note", "/api/script"):
+        assert (await lin.ask(path, **CALL))[0] == 403
+    texts = ("/api/texts", "/api/articles/suggest")
+    assert (await lin.ask(texts[0], **CALL))[0] == 403
+    assert (await lin.post(texts[1], **CALL))[0] == 403
+    assert (await maria.ask("/api/call/note", **CALL))[0] == 200
+
+
+@pytest.mark.parametrize("topic", ["agent:maria", "tasks:maria", "tasks:", "calls", "customer:0"])
+async def test_anothers_topics_are_none(lin: Visitor, maria: Visitor, topic: str) -> None:
+    await task_of(maria, "maria")
+    headers = {"Cookie": maria.cookie}
+    async with connected(maria.desk.push_url, additional_headers=headers) as theirs:
+        await theirs.subscribe("agent:maria", tasks_of("maria"))
+        async with connected(lin.desk.push_url, additional_headers={"Cookie": lin.cookie}) as mine:
+            for verb in ({"subscribe": [topic]}, {"resync": topic}):
+                await mine.say(verb)
+                assert "no topic" in (await mine.next())["error"]
+            # Nor does it end what another follows.
+            await mine.say({"unsubscribe": topic})
+            await mine.subscribe("queues")
+        assert lin.desk.hub.topics["agent:maria"].desks
+
+
+async def test_a_connection_follows_so_many_topics_and_no_more(
+    lin: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(push, "TOPICS", 3)
+    async with connected(lin.desk.push_url, additional_headers={"Cookie": lin.cookie}) as client:
+        await client.subscribe("customer:1", "customer:2", "customer:999999999999999999")
+        await client.say({"subscribe": ["customer:4"]})
+        assert "at most 3 topics" in (await client.next())["error"]
+        # What it follows already it may ask for again.
+        await client.say({"resync": "customer:1"})
+        assert (await client.next())["topic"] == "customer:1"
+    async with connected(lin.desk.push_url, additional_headers={"Cookie": lin.cookie}) as client:
+        await client.subscribe("queues")
+    assert "customer:4" not in lin.desk.hub.topics
+
+
+async def test_a_claim_is_the_sessions_own(lin: Visitor, maria: Visitor) -> None:
+    """Nobody names the extension that they claim: it is their own, whatever the body says."""
+    for wish in ({"extension": "1002"}, {"agent": "maria"}, {"login": "maria", "account": "1002"}):
+        status, answer = await lin.post("/api/phone/claim", **wish)
+        assert (status, "1002" in str(answer)) == (503, False)
+        assert (await lin.post("/api/phone/release", **wish))[0] == 200
+    assert (await lin.ask("/api/phone/legs", extension="1002", agent="maria"))[1] == {"legs": []}
