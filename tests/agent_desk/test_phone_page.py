@@ -139,6 +139,17 @@ async def test_a_reload_in_a_call_brings_it_back(scene: Scene) -> None:
     await hears(scene.page, CALLER_TONE)
 
 
+async def test_a_reload_while_it_rings_lets_it_ring_anew(scene: Scene) -> None:
+    """A call to the person: were its ring lost, the caller would be with the voicemail."""
+    call = await scene.network.call(CUSTOMER, "1001", tone=CALLER_TONE)
+    await expect(scene.page.locator(".leg[data-state=ringing]")).to_have_count(1)
+    await scene.page.reload()
+    await scene.press("answer")
+    await scene.asterisk.together("1001", "trunk")
+    await caller_hears(call, LIN.tone)
+    await hears(scene.page, CALLER_TONE)
+
+
 async def test_keys_are_heard_as_keys(scene: Scene) -> None:
     call = await scene.answered()
     await scene.page.keyboard.press("k")
