@@ -116,9 +116,9 @@ async def choose_customer(request: web.Request) -> web.StreamResponse:
 
 async def show_note(request: web.Request) -> web.StreamResponse:
     """GET ?pbx=&call=: {"note": my own text} as last saved, for a desk that was reloaded."""
-    _own_call(request, request.query)
+    document = _own_call(request, request.query)
     database = request.app[PARTS].database
-    found = await interactions.of_call(database, request.query["pbx"], request.query["call"])
+    found = await interactions.of_call(database, document["pbx"], document["call"])
     login = signed_in(request).agent.login
     note = await interactions.note_of(database, found.id, login) if found else ""
     return json_answer({"note": note})
@@ -128,10 +128,10 @@ async def save_note(request: web.Request) -> web.StreamResponse:
     """POST {"pbx", "call", "note"}: keep the half-written note. {"saved": false} while the call has
     no row yet: send it again."""
     wish = await wish_of(request)
-    _own_call(request, wish)
+    document = _own_call(request, wish)
     note = _note(wish, request)
     database = request.app[PARTS].database
-    found = await interactions.of_call(database, wish["pbx"], wish["call"])
+    found = await interactions.of_call(database, document["pbx"], document["call"])
     if found is None:
         return json_answer({"saved": False})
     async with database.transaction() as transaction:
@@ -158,8 +158,8 @@ async def wrap_up(request: web.Request) -> web.StreamResponse:
         raise web.HTTPBadRequest(text=_("Choose how the call was settled."))
     note = _note(wish, request)
     if document["direction"] != "internal":
-        found = await _row_of(request, wish)
-        pop = request.app[LIVE].screens.pop_on_screen(login, wish["pbx"], wish["call"])
+        found = await _row_of(request, document)
+        pop = request.app[LIVE].screens.pop_on_screen(login, document["pbx"], document["call"])
         async with parts.database.transaction() as transaction:
             if pop and pop["chosen"] and found.customer_id != pop["matches"][0]["id"]:
                 await interactions.assign_customer(
@@ -168,7 +168,7 @@ async def wrap_up(request: web.Request) -> web.StreamResponse:
             await interactions.close(
                 transaction, found.id, disposition=wish["disposition"], agent=login, note=note
             )
-    request.app[LIVE].screens.wrapped_up(login, wish["pbx"], wish["call"])
+    request.app[LIVE].screens.wrapped_up(login, document["pbx"], document["call"])
     await parts.agents.finish_wrap_up(login)
     return json_answer({})
 
@@ -199,12 +199,12 @@ def _note(wish: Mapping[str, Any], request: web.Request) -> str:
     return note
 
 
-async def _row_of(request: web.Request, wish: Mapping[str, Any]) -> PastInteraction:
+async def _row_of(request: web.Request, call: Mapping[str, Any]) -> PastInteraction:
     """The call's interaction, waiting a little for it. Raises HTTPServiceUnavailable."""
     database = request.app[PARTS].database
     deadline = asyncio.get_running_loop().time() + ROW_SECONDS
     while True:
-        found = await interactions.of_call(database, wish["pbx"], wish["call"])
+        found = await interactions.of_call(database, call["pbx"], call["call"])
         if found is not None:
             return found
         if asyncio.get_running_loop().time() > deadline:
@@ -225,11 +225,12 @@ async def _assign(request: web.Request, wish: Mapping[str, Any], customer_id: in
     if card is None:
         raise web.HTTPNotFound
     document = _own_call(request, wish)
+    pbx, call = document["pbx"], document["call"]
     # The screen first: it is right at once, and the wrap-up writes it again if the row is late.
-    request.app[LIVE].screens.customer_chosen(login, wish["pbx"], wish["call"], card.as_dict())
+    request.app[LIVE].screens.customer_chosen(login, pbx, call, card.as_dict())
     if document["direction"] == "internal":
         return
-    found = await interactions.of_call(parts.database, wish["pbx"], wish["call"])
+    found = await interactions.of_call(parts.database, pbx, call)
     if found is not None:
         async with parts.database.transaction() as transaction:
             await interactions.assign_customer(transaction, found.id, customer_id, actor=login)

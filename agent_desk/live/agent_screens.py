@@ -56,6 +56,8 @@ class AgentScreens:
         self._state_of = state_of
         # Which agents have a call on their screen: the signals of a call's end do not name them.
         self._screens: dict[str, set[str]] = {}
+        # Calls that became part of another one: pages may still ask for them by their former key.
+        self._became: dict[str, str] = {}
         # The calls whose sound is being kept, with the state and since when.
         self._recordings: dict[str, tuple[str, float | None]] = {}
         # Whom each agent is about to call: the number and the card it was clicked on.
@@ -94,8 +96,10 @@ class AgentScreens:
         self._hub.topic(topic_of(agent)).change(event, at, {"state": document})
 
     def call_on_screen(self, agent: str, pbx: str, call: str) -> Document | None:
-        """The call as this agent's screen has it, or None: not theirs to write on."""
-        return self.topic_for(agent).documents.get("call:" + call_key(pbx, call))
+        """The call as this agent's screen has it, or None: not theirs to write on. One that has
+        merged into another is that one."""
+        key = call_key(pbx, call)
+        return self.topic_for(agent).documents.get("call:" + self._became.get(key, key))
 
     def pop_on_screen(self, agent: str, pbx: str, call: str) -> Document | None:
         return self.topic_for(agent).documents.get("pop:" + call_key(pbx, call))
@@ -306,7 +310,11 @@ class AgentScreens:
             gone = [name for name in ("call:" + old, "pop:" + old) if name in documents]
             if put or gone:
                 topic.change("CallMerged", moment(signal.at), put, gone)
-        self._screens.setdefault(new, set()).update(self._screens.pop(old, set()))
+        seen_by = self._screens.pop(old, set()) | self._screens.get(new, set())
+        if seen_by:
+            self._screens[new] = seen_by
+            self._became |= {key: new for key, known in self._became.items() if known == old}
+            self._became[old] = new
 
     def _facts_of_both(self, old: str, new: str) -> Document:
         """Of two calls that are one now, what the customer's one says of itself."""
@@ -398,3 +406,5 @@ class AgentScreens:
             screens.discard(agent)
             if not screens:
                 del self._screens[key]
+                for former in [old for old, new in self._became.items() if new == key]:
+                    del self._became[former]

@@ -220,6 +220,9 @@ async def test_a_conference_is_one_call_on_all_screens() -> None:
         assert (call["state"], call["direction"], call["queue"]) == ("answered", "inbound", "sales")
         assert (call["recording"], call["recorded_since"]) == ("paused", START)
         assert documents["pop:main/4.1"]["matches"][0]["id"] == 7
+    # A page that had asked for the merged one before it heard of it is given what it became.
+    assert live.screens.call_on_screen("maria", "main", "4.2") == maria["call:main/4.1"]
+    assert live.screens.call_on_screen("sam", "main", "4.2") is None
     live.on_signal(story[merged + 2])
     assert (lin["call:main/4.1"]["state"], lin["call:main/4.1"]["cause"]) == ("ended", "left")
     assert maria["call:main/4.1"]["state"] == "answered"
