@@ -26,7 +26,7 @@ from crm_store.bus import Bus
 from crm_store.database import Database
 from crm_store.models import PhoneKind
 from crm_store.staff import agents
-from tests.agent_desk.conftest import Presence, RunningDesk, Visitor, _signed_in, fill
+from tests.agent_desk.conftest import Presence, RunningDesk, Visitor, fill, signed_in_visitor
 from tests.service_fixtures import until
 
 pytestmark = pytest.mark.db
@@ -217,7 +217,7 @@ async def test_another_session_cannot_give_my_phone_back(
     lin: Visitor, desk: RunningDesk, telephony: Telephony
 ) -> None:
     await claim(lin)
-    async for elsewhere in _signed_in(desk, "lin"):
+    async for elsewhere in signed_in_visitor(desk, "lin"):
         await elsewhere.post("/api/phone/release")
         assert telephony.accounts == {"1001": "secret 1"}
         await claim(elsewhere)
