@@ -16,7 +16,7 @@ from agent_desk.parts import AgentActionRefused, PhoneControl
 from crm_store.bus import Bus
 from crm_store.signals import PbxLinkChanged, Signal
 from crm_store.staff.agents import AgentRecord
-from cti.ami.link import AmiError
+from cti.ami.link import AmiError, LinkState
 from cti.pbx.ari import Ari, AriAddress, AriFailed, HeldByFile
 from cti.pbx.configuration import PhoneConfig
 from cti.pbx.embedded import EmbeddedPbx
@@ -138,7 +138,11 @@ class Phones:
                 "to take that out of its files, or choose the desk phone."
             ) from None
         except AriFailed as error:
-            log.warning("the phone of %s cannot be claimed: %s", extension, error)
+            # That the PBX is away is told by its link, once; each page asks again and again.
+            level = (
+                logging.WARNING if self._switchboard.link.state is LinkState.UP else logging.DEBUG
+            )
+            log.log(level, "the phone of %s cannot be claimed: %s", extension, error)
             raise AgentActionRefused(
                 "The telephone system is away. Your phone comes back with it."
             ) from None

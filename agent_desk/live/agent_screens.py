@@ -69,6 +69,7 @@ class AgentScreens:
             s.CallOffered: self._offered,
             s.CallOfferEnded: self._offer_ended,
             s.CallAnswered: self._answered,
+            s.CallQueued: self._queued,
             s.CallHeld: self._held,
             s.CallResumed: self._resumed,
             s.CallParked: self._parked,
@@ -238,6 +239,14 @@ class AgentScreens:
 
     def _parked(self, signal: s.CallParked) -> None:
         self._is_over_for(signal, signal.endpoint, "parked")
+
+    def _queued(self, signal: s.CallQueued) -> None:
+        """Whoever waits talks to nobody: a lost phone's caller is back in the queue."""
+        key = call_key(signal.pbx, signal.call)
+        for login in list(self._screens.get(key, ())):
+            own = self.topic_for(login).documents.get("call:" + key)
+            if own is not None and own["state"] in ("answered", "held"):
+                self._end_on_screen("CallQueued", moment(signal.at), login, key, "left")
 
     def _transferred(self, signal: s.CallTransferred) -> None:
         self._is_over_for(signal, signal.endpoint, "transferred")

@@ -255,7 +255,9 @@ class AmiLink:
             failures = 0 if was_up else failures + 1
             first, longest = self._backoff
             delay = min(longest, first * 2 ** min(failures, 30)) * random.uniform(0.5, 1)  # noqa: S311
-            level = logging.ERROR if self.state is LinkState.REFUSED else logging.WARNING
+            # Each cause is told once: a PBX that is away all night is one line, not thousands.
+            news = logging.ERROR if self.state is LinkState.REFUSED else logging.INFO
+            level = logging.DEBUG if self._told == cause else news
             log.log(
                 level,
                 "AMI link to %s:%d: %s; again in %.1f s",

@@ -239,6 +239,21 @@ async def test_what_was_said_to_a_colleague_alone_needs_no_wrap_up() -> None:
     assert list(hub.topic("agent:maria").documents) == ["state"]
 
 
+async def test_a_caller_who_waits_again_has_left_the_agent_whose_phone_was_lost() -> None:
+    hub, live = live_state()
+    story = queue_call()
+    answered = next(i for i, signal in enumerate(story) if isinstance(signal, s.CallAnswered)) + 1
+    for signal in story[:answered]:
+        live.on_signal(signal)
+    again = s.CallQueued(
+        pbx="main", call="1.1", at=START + 60, queue="sales", caller="13800138000", position=1
+    )
+    live.on_signal(again)
+    own = hub.topic("agent:lin").documents["call:main/1.1"]
+    assert (own["state"], own["ended_at"]) == ("ended", START + 60)
+    assert hub.topic("calls").documents["main/1.1"]["state"] == "queued"
+
+
 async def test_a_parked_call_is_for_everybody_until_it_is_taken() -> None:
     hub, live = live_state()
     parked = hub.topic("parked").documents
