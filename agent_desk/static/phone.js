@@ -115,6 +115,11 @@ export class Phone {
     else this.#gained();
   }
 
+  /** Do not wait longer: something says that the server can be reached. */
+  lookAlive() {
+    this.#line.lookAlive();
+  }
+
   #gained() {
     this.owner = "this_tab";
     this.#line.take();

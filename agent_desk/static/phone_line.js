@@ -11,6 +11,8 @@ const PROBE_EVERY_MS = 15_000;
 const PROBE_MS = 1_500;
 // Where nothing speaks for a loss, a slow answer is none: claiming anew would end what rings.
 const PATIENT_PROBE_MS = 6_000;
+// A claim that takes longer went into a network that was gone; the next one finds the way.
+const CLAIM_MS = 10_000;
 const TAKEN_OVER = 4409;
 const SESSION_OVER = 4401;
 const TRY_LATER = 1013;
@@ -30,6 +32,7 @@ export class PhoneLine {
   #domain = "";
   #socket = "";
   #turn = 0;
+  #claiming = -1;
   #pause = FIRST_PAUSE_MS;
   #again = 0;
   #on;
@@ -66,11 +69,13 @@ export class PhoneLine {
   async open() {
     this.#drop();
     const turn = this.#turn;
+    this.#claiming = turn;
     this.#on.changed();
     let claim;
     try {
       this.#library ??= (await import("./vendor/jssip.js")).default;
-      claim = await post("/api/phone/claim", this.#socket ? { former: this.#socket } : {});
+      const wish = this.#socket ? { former: this.#socket } : {};
+      claim = await post("/api/phone/claim", wish, { signal: AbortSignal.timeout(CLAIM_MS) });
     } catch (error) {
       if (turn === this.#turn) this.#refused(error);
       return;
@@ -159,7 +164,8 @@ export class PhoneLine {
   lookAlive(patience = PROBE_MS) {
     if (!this.#wanted) return;
     if (!this.registered) {
-      if (this.#ua === null && navigator.onLine) this.open();
+      const waits = this.#ua === null && this.#claiming !== this.#turn;
+      if (waits && navigator.onLine) this.open();
       return;
     }
     const turn = this.#turn;

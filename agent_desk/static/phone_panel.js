@@ -42,7 +42,11 @@ class PhonePanel {
     phone.onRefused = (error) => this.#say(error);
     phone.answersItself = (leg) => this.#answeredByItself.has(this.#document(leg)?.queue);
     this.#commands();
-    phone.listen(() => this.#draw());
+    let reached = false;
+    phone.listen(() => {
+      if (reached !== (reached = phone.registered) && reached) this.#workplace.lookAlive();
+      this.#draw();
+    });
     let served = "";
     this.#workplace.listen(({ state }) => {
       phone.keepOpen(state !== null && state.state !== "offline");

@@ -6,6 +6,8 @@ import { PushState } from "./push_state.js";
 const FIRST_PAUSE_MS = 250;
 // What the page shows is true again within 3 s of the network's return.
 const LONGEST_PAUSE_MS = 1_000;
+// A request that takes longer went into a network that was gone; the next one finds the way.
+const ASKING_MS = 5_000;
 const SESSION_OVER = 4401;
 
 export class Push {
@@ -26,10 +28,8 @@ export class Push {
     this.#topics = [...topics];
     this.#onFrame = onFrame;
     this.#onConnection = onConnection;
-    addEventListener("online", () => this.#connectNow());
-    document.addEventListener("visibilitychange", () => {
-      if (!document.hidden && this.#socket === null) this.#connectNow();
-    });
+    addEventListener("online", () => this.lookAlive());
+    document.addEventListener("visibilitychange", () => document.hidden || this.lookAlive());
     this.#connect();
   }
 
@@ -51,11 +51,9 @@ export class Push {
     }
   }
 
-  #connectNow() {
-    if (this.#socket === null) {
-      clearTimeout(this.#again);
-      this.#connect();
-    }
+  /** Do not wait longer: something says that the server can be reached. */
+  lookAlive() {
+    if (this.#socket === null) this.#ask();
   }
 
   #connect() {
@@ -91,24 +89,31 @@ export class Push {
       return;
     }
     this.#onConnection("lost");
+    this.#askLater();
+  }
+
+  #askLater() {
     // Half of the pause is chance, so that a thousand desks do not come back at one moment.
     const pause = this.#pause * (0.5 + Math.random() / 2);
     this.#pause = Math.min(LONGEST_PAUSE_MS, this.#pause * 2);
+    clearTimeout(this.#again);
     this.#again = setTimeout(() => this.#ask(), pause);
   }
 
+  /**
+   * Connect once the server answers. A refused WebSocket does not say why (the session may be over),
+   * and a browser that was refused some of them makes the next ones wait for seconds.
+   */
   async #ask() {
-    // A refused WebSocket does not say why; the session may be over.
-    try {
-      const answer = await fetch("/api/me");
-      if (answer.status === 401) {
-        this.#onConnection("over");
-        return;
-      }
-    } catch {
-      // No server: the connection below fails as well, and comes back later.
-    }
-    if (this.#socket === null) this.#connect();
+    clearTimeout(this.#again);
+    const wait = { signal: AbortSignal.timeout(ASKING_MS) };
+    const answer = await fetch("/api/me", wait).catch(() => null);
+    if (this.#socket !== null) return;
+    // A proxy in front of a service that is away answers too, but not in JSON.
+    const ours = answer?.headers.get("Content-Type")?.startsWith("application/json");
+    if (answer?.status === 401) this.#onConnection("over");
+    else if (ours) this.#connect();
+    else this.#askLater();
   }
 
   #listenForSilence() {

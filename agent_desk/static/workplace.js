@@ -34,7 +34,10 @@ export class Workplace {
     this.#push = follow(
       [this.#own],
       (frame) => this.#arrived(frame),
-      () => this.note?.again(),
+      () => {
+        this.note?.again();
+        this.#phone?.lookAlive();
+      },
     );
     document.addEventListener("click", (event) => {
       const to = event.target.closest?.("[data-dial]")?.dataset.dial;
@@ -80,6 +83,11 @@ export class Workplace {
         this.#push.unsubscribe(topic);
       }
     };
+  }
+
+  /** Something says that the server can be reached: a push that waits does so no longer. */
+  lookAlive() {
+    this.#push.lookAlive();
   }
 
   /** The topic's documents as they are now. */
