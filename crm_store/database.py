@@ -197,6 +197,7 @@ def create_engine(url: URL, *, readonly: bool = False, pool_timeout_s: float = 3
             max_overflow=10,
             pool_timeout=pool_timeout_s,
             pool_pre_ping=True,
+            hide_parameters=True,
             connect_args={"server_settings": {"timezone": "UTC"}},
         )
     engine = create_async_engine(
@@ -205,6 +206,8 @@ def create_engine(url: URL, *, readonly: bool = False, pool_timeout_s: float = 3
         pool_size=4 if readonly else 1,
         max_overflow=0,
         pool_timeout=pool_timeout_s,
+        # What could not be written is somebody's data, and an error's text ends in a log.
+        hide_parameters=True,
     )
 
     @event.listens_for(engine.sync_engine, "connect")
