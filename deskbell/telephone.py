@@ -96,7 +96,7 @@ async def _talk(placed: SipCall, wish: Wish, teller: Teller) -> None:
         teller.say(f"nobody answered in {wish.patience_seconds:g} s: giving up")
         await placed.hang_up()
         return
-    teller.say("answered", placed.answered_at)
+    teller.say("connected", placed.answered_at)
     with contextlib.suppress(TimeoutError, ConnectionError):
         if wish.keys:
             await asyncio.sleep(1)
