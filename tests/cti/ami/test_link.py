@@ -344,6 +344,21 @@ async def test_a_pbx_that_is_not_there_is_waited_for(server: AmiServer) -> None:
     await owner.link.close()
 
 
+async def test_a_pbx_that_stays_away_is_one_line_in_the_log(
+    server: AmiServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    await server.stop()
+    owner = Owner(server.port, {"backoff": (0.001, 0.002)})
+    with caplog.at_level(logging.DEBUG, "cti.ami.link"):
+        owner.link.start()
+        await eventually(lambda: caplog.text.count("no connection: ") >= 5)
+    await owner.link.close()
+    tried = [record for record in caplog.records if "no connection: " in record.getMessage()]
+    assert [record.levelno > logging.DEBUG for record in tried] == [True] + [False] * (
+        len(tried) - 1
+    )
+
+
 async def test_each_loss_of_the_link_is_told_with_its_cause(server: AmiServer) -> None:
     async with owning(server) as owner:
         for count in (1, 2):
@@ -404,7 +419,8 @@ async def test_closing_leaves_nothing_at_whatever_point_it_comes(server: AmiServ
         states.add(owner.link.state)
         await owner.link.close()
         assert owner.link.state is LinkState.CLOSED
-        assert not [task for task in asyncio.all_tasks() if "cti/ami" in repr(task)]
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        assert not [task for task in others if "cti/ami" in repr(task)]
         steps += 1
     assert {LinkState.CONNECTING, LinkState.LOGGING_IN} <= states
 
