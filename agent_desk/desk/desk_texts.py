@@ -136,5 +136,6 @@ def desk_texts(_: Language) -> dict[str, Any]:
             "palette": _("Find anything: commands, customers, colleagues"),
             "shortcuts": _("Show the list of shortcuts"),
             "find": _("Find a customer"),
+            "leave_field": _("Out of a field, back to the keys"),
         },
     }

@@ -11,7 +11,8 @@ const title = document.title;
 export function mount(place, workplace) {
   const part = (which) => place.querySelector(`[data-call-${which}]`);
   const announce = announcer(document.querySelector("[data-said]"), workplace);
-  workplace.listen(({ call, pop, calls, state }) => {
+  let heard = null;
+  workplace.listen(({ call, pop, calls, state, phone }) => {
     place.dataset.state = call?.state ?? "none";
     const hint =
       (state && whyOf(state)) || texts.no_call_hint[state?.state] || texts.no_call_hint.available;
@@ -23,8 +24,11 @@ export function mount(place, workplace) {
       detail(call, pop),
     );
     count(part("timer"), call ? (call.ended_at ?? call.answered_at ?? call.offered_at) : null);
-    const others = calls.filter((one) => one !== call && !hasRow(one, workplace));
-    drawOthers(part("others"), others, workplace);
+    drawOthers(part("others"), workplace);
+    if (phone !== null && phone !== heard) {
+      heard = phone;
+      phone.listen(() => drawOthers(part("others"), workplace));
+    }
     announce(calls);
   });
 }
@@ -41,12 +45,14 @@ function detail(call, pop) {
 }
 
 /** The phone has a row of its own for each call that is spoken on it. */
-function hasRow(call, { phone }) {
-  const here = phone?.owner === "this_tab" && phone.problem !== "desk";
-  return here && !["offered", "ended"].includes(call.state);
+function hasRow({ pbx, call }, { phone }) {
+  return phone?.legs.some((leg) => leg.live && leg.pbx === pbx && leg.call === call) ?? false;
 }
 
-function drawOthers(place, others, workplace) {
+function drawOthers(place, workplace) {
+  const others = workplace.calls.filter(
+    (one) => one !== workplace.call && !hasRow(one, workplace),
+  );
   const shown = others.map((call) => [call.key, call.state, whoIs(call, workplace.popOf(call))]);
   show(place, shown, () =>
     shown.map(([key, state, who]) =>

@@ -58,7 +58,13 @@ function onKeyboard(key, event) {
   return !latin && event.key.length === 1 && event.code === `Key${key.toUpperCase()}`;
 }
 
+/** Out of a field, so that keys are commands again; a dialog is closed by its own Escape. */
+function leaves({ key, isComposing, target }) {
+  return key === "Escape" && !isComposing && target.closest?.(WRITING) && !target.closest("dialog");
+}
+
 document.addEventListener("keydown", (event) => {
+  if (leaves(event)) event.target.blur();
   const one = meant(event);
   if (one === null) return;
   event.preventDefault();

@@ -17,6 +17,12 @@ command({
   run: openPalette,
 });
 command({
+  id: "leave-field",
+  title: texts.command.leave_field,
+  keys: "Escape",
+  when: () => false,
+});
+command({
   id: "shortcuts",
   title: texts.command.shortcuts,
   keys: "?",

@@ -94,7 +94,7 @@ async def chrome(desk: RunningDesk) -> AsyncIterator[Chromium]:
         opened = Chromium(browser, desk)
         yield opened
         await browser.close()
-    assert opened.problems == []
+    assert opened.problems == [], opened.problems
 
 
 __all__ = ["MEDIUM", "NARROW", "WIDE", "Chromium", "chrome"]

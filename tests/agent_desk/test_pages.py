@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,23 @@ from playwright.async_api import Page, expect
 
 from agent_desk.languages import DOMAIN, LOCALE_FOLDER, NAMES
 from agent_desk.rendering import HERE
+from crm_store.contacts import tasks
+from crm_store.contacts.tasks import NewTask
+from crm_store.models import ContactKind
+from crm_store.people import customers
+from crm_store.people.customers import ContactWay, NewCustomer
+from crm_store.signals import CallStarted, Direction
 from tests.agent_desk.browser_fixtures import MEDIUM, NARROW, WIDE, Chromium, chrome
 from tests.agent_desk.conftest import RunningDesk
+from tests.agent_desk.knowledge_stage import add_article, add_script, add_text, four
 from tests.agent_desk.signal_stories import pop
-from tests.agent_desk.test_browser import answer, card_of, end, ring
+from tests.agent_desk.test_browser import answer, card_of, end, ring, write_call
 
 __all__ = ["chrome"]
 
 pytestmark = pytest.mark.browser
 
+LONG = "Write to the furniture house about the armchair, the lamp and the delivery of both"
 SIZES = {"wide": WIDE, "medium": MEDIUM, "narrow": NARROW}
 
 
@@ -40,6 +49,16 @@ async def find_faults(page: Page, name: str) -> None:
         if fault["impact"] in ("serious", "critical")
     ]
     assert faults == [], name
+
+
+SMALL_TARGETS = """() => [...document.querySelectorAll("button, summary, select, input, a")]
+  .map((one) => (one.matches("[type=radio], [type=checkbox]") && one.closest("label")) || one)
+  .filter((one) => one.checkVisibility({ visibilityProperty: true }) && !one.closest(".unseen"))
+  .filter((one) => getComputedStyle(one).display !== "inline")
+  .map((one) => [one.getBoundingClientRect(), one.outerHTML.slice(0, 120)])
+  .filter(([box]) => box.width > 1 && (box.width < 24 || box.height < 24))
+  .map(([box, html]) => `${Math.round(box.width)} x ${Math.round(box.height)}: ${html}`)"""
+"""What is clicked and is smaller than WCAG 2.2 (2.5.8) asks for; links in a text are exempt."""
 
 
 async def look(page: Page, name: str) -> None:
@@ -116,6 +135,124 @@ async def test_every_page_is_sound(
             await expect(supervisor.locator("[data-calls] tr")).to_have_count(1)
             await both_sizes(supervisor, "floor")
     chrome.problems.clear()  # Chromium itself says that /nowhere was 404.
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("language", "theme"), list(zip(NAMES, ["light", "dark", "dark", "light"], strict=True))
+)
+async def test_what_stands_beside_a_call_is_sound(
+    chrome: Chromium, desk: RunningDesk, language: str, theme: str
+) -> None:
+    await add_script(desk)
+    await add_text(desk, "hello", four("Dear {customer.name}, " + "welcome to the mall. " * 9))
+    words = ("Returning goods", "# Rules\n\n- thirty **days**\n\n" + "a" * 90)
+    await add_article(desk, dict.fromkeys(NAMES, words))
+    async with desk.database.transaction() as transaction:
+        for hours in (-1, 2):
+            due = datetime.now(UTC) + timedelta(hours=hours)
+            await tasks.create(transaction, NewTask(title=LONG, due_at=due), actor="lin")
+    page = await chrome.window("lin", language=language, theme=theme)
+    await page.goto("/desk")
+    await expect(page.locator("[data-texts-list] > li").first).to_be_attached()
+    await _answer(desk)
+    await write_call(desk)
+    await expect(page.locator("[data-panel=script] [data-next]")).to_be_visible()
+
+    async def is_sound(name: str) -> None:
+        for size, dimensions in SIZES.items():
+            await page.set_viewport_size(dimensions)  # type: ignore[arg-type]
+            await look(page, f"{name}-{language}-{theme}-{size}")
+            assert await page.evaluate(SMALL_TARGETS) == [], (name, size)
+            if size != "medium":
+                await find_faults(page, f"{name} {size}")
+        await page.set_viewport_size(WIDE)  # type: ignore[arg-type]
+
+    await is_sound("script")
+    for tab in ("tasks", "knowledge", "texts"):
+        await page.locator(f"#tab-{tab}").click()
+        await is_sound(tab)
+        await page.set_viewport_size(NARROW)  # type: ignore[arg-type]
+        await page.locator("[data-column-switch] [data-column=side]").click()
+        await is_sound(f"{tab}-alone")
+    await page.locator("[data-knowledge-find]").evaluate("(field) => field.blur()")
+    # Each opens over the page, whichever tab is in front.
+    for name, keys, opened in (
+        ("task-dialog", "Shift+T", "[data-task-dialog]"),
+        ("palette", "Control+k", "#palette"),
+        ("shortcuts", "?", "#shortcuts"),
+    ):
+        await page.keyboard.press(keys)
+        await expect(page.locator(opened)).to_be_visible()
+        await is_sound(name)
+        await page.keyboard.press("Escape")
+        await expect(page.locator(opened)).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Wolfeschlegelsteinhausenbergerdorff-Featherstonehaugh-Montmorency the Third",
+        "欧阳" * 30,
+        "سید محمدرضا حسینی‌نژاد اصفهانی پورعبدالله زاده قزوینی تبریزی نیشابوری",
+    ],
+)
+@pytest.mark.parametrize("language", ["en", "fa"])
+async def test_long_names_stay_within_their_places(
+    chrome: Chromium, desk: RunningDesk, name: str, language: str
+) -> None:
+    async with desk.database.transaction() as transaction:
+        long = [
+            await customers.create(
+                transaction,
+                NewCustomer(
+                    name, contact_points=[ContactWay(ContactKind.MAIL, f"{'m' * 50}@a.org")]
+                ),
+                actor="import",
+            )
+            for _ in range(2)
+        ]
+    cards = [await customers.card(desk.database, one) for one in long]
+    page = await chrome.window("lin", language=language, size=NARROW)
+    await page.goto("/desk")
+    await expect(page.locator("html")).to_have_attribute("data-connection", "connected")
+    for matches, sign in ((cards[:1], ".customer-card"), (cards, ".choice")):
+        await ring(desk, *[card.as_dict() for card in matches if card])
+        await expect(page.locator(sign)).to_be_visible()
+        for size, dimensions in SIZES.items():
+            await page.set_viewport_size(dimensions)  # type: ignore[arg-type]
+            await look(page, f"long{sign}-{language}-{size}")
+    await page.goto(f"/customers/{long[0]}")
+    for size, dimensions in SIZES.items():
+        await page.set_viewport_size(dimensions)  # type: ignore[arg-type]
+        await look(page, f"long-customer-{language}-{size}")
+
+
+async def test_a_customer_stays_on_the_screen_while_a_colleague_is_asked(
+    chrome: Chromium, desk: RunningDesk
+) -> None:
+    page = await chrome.window("lin")
+    await page.goto("/desk")
+    await _answer(desk)
+    card = page.locator(".customer-card h2")
+    await expect(card).to_have_text("王芳")
+    asked = CallStarted(
+        pbx="main",
+        call="2.1",
+        at=2_000.0,
+        direction=Direction.INTERNAL,
+        caller="1001",
+        callee="1002",
+        endpoint="PJSIP/1001",
+        agent="lin",
+    )
+    desk.bus.publish(asked)
+    await expect(page.locator("[data-call-others] .chip")).to_contain_text("1002")
+    await expect(card).to_have_text("王芳")
+    end(desk)
+    await expect(page.locator("[data-call-name]")).to_have_text("1002")
+    await expect(page.locator("[data-customer]")).to_contain_text("No customer belongs to it")
+    await find_faults(page, "a colleague")
 
 
 async def _ring(desk: RunningDesk, who: str) -> None:
