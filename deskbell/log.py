@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import orjson
 
@@ -20,7 +20,18 @@ Progress = Callable[[str], None]
 """Takes a line about what is being done, for whoever waits."""
 
 
-class JsonLines(logging.Formatter):
+class DiscreetLines(logging.Formatter):
+    """Leaves out of an exception what a database quotes in it: the row that it refused."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's own name
+        lines = super().formatException(ei).splitlines()
+        return "\n".join(line for line in lines if not line.lstrip().startswith(_QUOTING))
+
+
+_QUOTING = ("DETAIL:", "[parameters:")
+
+
+class JsonLines(DiscreetLines):
     """One JSON object a line: time (UTC, ISO 8601), level, logger, message, error."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -35,7 +46,7 @@ class JsonLines(logging.Formatter):
         return orjson.dumps(line).decode()
 
 
-class TextLines(logging.Formatter):
+class TextLines(DiscreetLines):
     """A line for people; what a caller sent can't begin a line of its own."""
 
     def __init__(self) -> None:
@@ -63,8 +74,9 @@ def set_up(settings: LogSettings) -> None:
 
 
 def _hush(level: int) -> None:
-    """A line a request, or a line a migration step, would drown everything else at INFO."""
-    for name in ("aiohttp.access", "alembic"):
+    """A line a request, or a line a migration step, would drown everything else at INFO; aiosqlite
+    writes what is stored into its own at DEBUG."""
+    for name in ("aiohttp.access", "alembic", "aiosqlite"):
         logging.getLogger(name).setLevel(max(logging.WARNING, level))
 
 
