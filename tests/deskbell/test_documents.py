@@ -91,7 +91,7 @@ def test_every_shortcut_of_the_desk_is_documented() -> None:
         keys |= set(re.findall(r"\bkeys: \"([^\"]+)\"", code))
         keys |= set(re.findall(r"^ *command\(\"[\w-]+\", .*?, \"([^\"]+)\",", code, re.MULTILINE))
     assert {"a", "Ctrl+k", "?"} <= keys, f"the search found only {keys}"
-    signs = {"Ctrl+Enter": "Ctrl+⏎", "Backspace": "⌫"}
+    signs = {"Ctrl+Enter": "Ctrl+⏎", "Backspace": "⌫", "Escape": "Esc"}
     told = document("agent.md")
     for key in keys:
         shown = signs.get(key, key)
