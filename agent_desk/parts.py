@@ -74,8 +74,8 @@ class PhoneControl:
 
 class NotPossibleNow(Exception):
     """A call is not in a state for what was asked of it. The text says why: "gone" (over, or the
-    agent does not talk in it), "never" or "always" (its queue's recording policy), "forbidden" (the PBX lets
-    nobody record)."""
+    agent does not talk in it), "never" or "always" (its queue's recording policy), "forbidden" (the
+    PBX lets nobody record)."""
 
 
 async def _no_conference(pbx: str, call: str, other: str, extension: str) -> None:
@@ -83,6 +83,14 @@ async def _no_conference(pbx: str, call: str, other: str, extension: str) -> Non
 
 
 async def _no_parking(pbx: str, call: str, extension: str) -> str:
+    raise NotPossibleNow("gone")
+
+
+async def _no_transfer(pbx: str, call: str, extension: str, to: str) -> None:
+    raise NotPossibleNow("gone")
+
+
+async def _no_hang_up(pbx: str, call: str, extension: str) -> None:
     raise NotPossibleNow("gone")
 
 
@@ -100,6 +108,12 @@ class CallVerbs:
 
     park: Callable[[str, str, str], Awaitable[str]] = _no_parking
     """Let whom the agent at an extension talks to (PBX, call, extension) wait; where."""
+
+    transfer: Callable[[str, str, str, str], Awaitable[None]] = _no_transfer
+    """(PBX, call, extension, to): whom the agent there talks to goes to the number `to`."""
+
+    hang_up: Callable[[str, str, str], Awaitable[None]] = _no_hang_up
+    """End the leg of the agent (PBX, call, extension)."""
 
     record: Callable[[str, str, str, str], Awaitable[None]] = _no_recording
     """(PBX, call, action, login): start, pause, resume or stop recording."""

@@ -45,6 +45,8 @@ class LiveCallVerbs:
         return CallVerbs(
             join=self._join,
             park=self._park,
+            transfer=self._transfer,
+            hang_up=self._hang_up,
             record=self._record,
             recording_file=self._recording_file,
         )
@@ -55,6 +57,12 @@ class LiveCallVerbs:
 
     async def _park(self, pbx: str, call: str, extension: str) -> str:
         return await _told(self._control(pbx).park(call, f"PJSIP/{extension}"))
+
+    async def _transfer(self, pbx: str, call: str, extension: str, to: str) -> None:
+        await _told(self._control(pbx).transfer(call, f"PJSIP/{extension}", to))
+
+    async def _hang_up(self, pbx: str, call: str, extension: str) -> None:
+        await _told(self._control(pbx).hang_up(call, f"PJSIP/{extension}"))
 
     async def _record(self, pbx: str, call: str, action: str, agent: str) -> None:
         recorder = self.recorders.get(pbx)

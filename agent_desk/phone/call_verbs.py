@@ -35,8 +35,21 @@ async def choose_target(request: web.Request) -> web.StreamResponse:
     """POST {"to": a number, an extension, a colleague's login or a queue's name} and, if it was
     clicked on a customer, {"customer_id"}; with {"pick_up": true}, what rings at that colleague:
     {"target": what the phone dials, "shown"}. 400 for what nobody can dial."""
-    _ = language_of(request)
     wish = await wish_of(request)
+    target, shown = await _target_of(request, wish)
+    customer_id = wish.get("customer_id")
+    if customer_id is not None and target.startswith("+"):
+        if type(customer_id) is not int:
+            raise web.HTTPBadRequest
+        card = (await seen_card(request, customer_id)).as_dict()
+        login = signed_in(request).agent.login
+        request.app[LIVE].screens.expect_customer(login, target, card)
+    return json_answer({"target": target, "shown": shown})
+
+
+async def _target_of(request: web.Request, wish: dict[str, Any]) -> tuple[str, str]:
+    """What a phone dials for the wish's "to", and how that is shown. Raises HTTPBadRequest."""
+    _ = language_of(request)
     to = wish.get("to")
     if not isinstance(to, str) or not to.strip() or len(to) > LONGEST_TARGET:
         raise web.HTTPBadRequest(text=_("This is no number."))
@@ -45,26 +58,18 @@ async def choose_target(request: web.Request) -> web.StreamResponse:
     for agent in await agents.all_agents(database):
         if agent.extension and to in (agent.login, agent.extension):
             before = PICK_UP if wish.get("pick_up") is True else ""
-            return json_answer({"target": before + agent.extension, "shown": agent.display_name})
+            return before + agent.extension, agent.display_name
     if wish.get("pick_up"):
         raise web.HTTPBadRequest(text=_("This is nobody's phone."))
     for queue in await queues.all_queues(database):
         if to in (queue.name, queue.number):
-            shown = queue.title(language_of(request).code)
-            return json_answer({"target": queue.number, "shown": shown})
+            return queue.number, queue.title(language_of(request).code)
     if to.isascii() and _SHORT.fullmatch(to):
-        return json_answer({"target": to, "shown": to})
+        return to, to
     number = to_e164(to, request.app[PARTS].region)
     if number is None:
         raise web.HTTPBadRequest(text=_("This is no number."))
-    customer_id = wish.get("customer_id")
-    if customer_id is not None:
-        if type(customer_id) is not int:
-            raise web.HTTPBadRequest
-        card = (await seen_card(request, customer_id)).as_dict()
-        login = signed_in(request).agent.login
-        request.app[LIVE].screens.expect_customer(login, number, card)
-    return json_answer({"target": number, "shown": shown_number(number)})
+    return number, shown_number(number)
 
 
 async def make_conference(request: web.Request) -> web.StreamResponse:
@@ -84,6 +89,25 @@ async def park(request: web.Request) -> web.StreamResponse:
     extension = signed_in(request).agent.extension or ""
     verbs = request.app[PARTS].call_verbs
     return json_answer({"space": await _possible(request, verbs.park(pbx, call, extension))})
+
+
+async def transfer(request: web.Request) -> web.StreamResponse:
+    """POST {"pbx", "call", "to"}: for a desk phone, a blind transfer; `to` as /api/phone/dial takes
+    it. 400 for what nobody can dial, 409 when the call is over."""
+    wish = await wish_of(request)
+    pbx, call = own_call(request, wish, "call")
+    target, _shown = await _target_of(request, wish)
+    extension = signed_in(request).agent.extension or ""
+    await _possible(request, request.app[PARTS].call_verbs.transfer(pbx, call, extension, target))
+    return json_answer({})
+
+
+async def hang_up(request: web.Request) -> web.StreamResponse:
+    """POST {"pbx", "call"}: end my leg, for a desk phone. 409 when it is over."""
+    pbx, call = own_call(request, await wish_of(request), "call")
+    extension = signed_in(request).agent.extension or ""
+    await _possible(request, request.app[PARTS].call_verbs.hang_up(pbx, call, extension))
+    return json_answer({})
 
 
 async def record(request: web.Request) -> web.StreamResponse:
@@ -136,5 +160,7 @@ ROUTES = (
     Route("POST", "/api/phone/dial", choose_target, Access.AGENTS),
     Route("POST", "/api/call/conference", make_conference, Access.AGENTS),
     Route("POST", "/api/call/park", park, Access.AGENTS),
+    Route("POST", "/api/call/transfer", transfer, Access.AGENTS),
+    Route("POST", "/api/call/hang-up", hang_up, Access.AGENTS),
     Route("POST", "/api/call/record", record, Access.AGENTS),
 )

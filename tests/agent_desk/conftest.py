@@ -83,12 +83,20 @@ class Presence:
         return CallVerbs(
             join=self.join,
             park=self.park,
+            transfer=self.transfer,
+            hang_up=self.hang_up,
             record=self.record,
             recording_file=lambda recording: self.files.get(recording.file),
         )
 
     async def join(self, *asked: str) -> None:
         self._do("join", *asked)
+
+    async def transfer(self, *asked: str) -> None:
+        self._do("transfer", *asked)
+
+    async def hang_up(self, *asked: str) -> None:
+        self._do("hang_up", *asked)
 
     async def park(self, *asked: str) -> str:
         self._do("park", *asked)

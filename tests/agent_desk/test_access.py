@@ -157,6 +157,8 @@ EXPECTED = {
     ("POST", "/api/call/wrap-up"): Expected(401, 403, 403, SOMEBODY_ELSES_CALL),
     ("POST", "/api/call/conference"): Expected(401, 403, 403, SOMEBODY_ELSES_CALL),
     ("POST", "/api/call/park"): Expected(401, 403, 403, SOMEBODY_ELSES_CALL),
+    ("POST", "/api/call/transfer"): Expected(401, 403, 403, SOMEBODY_ELSES_CALL),
+    ("POST", "/api/call/hang-up"): Expected(401, 403, 403, SOMEBODY_ELSES_CALL),
     ("POST", "/api/call/record"): Expected(401, 403, 403, SOMEBODY_ELSES_CALL),
     ("POST", "/api/phone/dial"): Expected(401, 400, 400),
     ("GET", "/api/recordings/{recording_id}"): Expected(401, 404, 404),

@@ -117,11 +117,15 @@ async def test_the_verbs_reach_the_pbx_with_the_agents_own_extension(
 ) -> None:
     assert (await lin.post("/api/call/conference", other="4.2", **CALL))[0] == 200
     assert await lin.post("/api/call/park", **CALL) == (200, {"space": "701"})
+    assert (await lin.post("/api/call/transfer", to="maria", **CALL))[0] == 200
+    assert (await lin.post("/api/call/hang-up", **CALL))[0] == 200
     for action in ("start", "pause", "resume", "stop"):
         assert (await lin.post("/api/call/record", action=action, **CALL))[0] == 200
     assert talking.presence.asked == [
         ("join", "main", "4.1", "4.2", "1001"),
         ("park", "main", "4.1", "1001"),
+        ("transfer", "main", "4.1", "1001", "1002"),
+        ("hang_up", "main", "4.1", "1001"),
         *(("record", "main", "4.1", a, "lin") for a in ("start", "pause", "resume", "stop")),
     ]
 
@@ -129,6 +133,8 @@ async def test_the_verbs_reach_the_pbx_with_the_agents_own_extension(
 VERBS: list[tuple[str, dict[str, Any]]] = [
     ("/api/call/conference", {"other": "4.2"}),
     ("/api/call/park", {}),
+    ("/api/call/transfer", {"to": "1002"}),
+    ("/api/call/hang-up", {}),
     ("/api/call/record", {"action": "pause"}),
 ]
 
@@ -140,7 +146,8 @@ async def test_what_is_not_possible_is_said(
     assert (await sara.post(path, **wish, **CALL))[0] == 403
     assert (await lin.post(path, **wish, pbx="main", call="9.9"))[0] == 403
     assert (await lin.post(path, **wish, pbx="main", call=7))[0] == 400
-    for why, said in (("gone", "Look"), ("never", "never recorded"), ("always", "always recorded")):
+    words = {"gone": "Look", "never": "never recorded", "always": "always recorded"}
+    for why, said in {**words, "forbidden": "does not let"}.items():
         talking.presence.not_possible = why
         status, answer = await lin.post(path, **wish, **CALL)
         assert status == 409
@@ -152,6 +159,7 @@ async def test_what_is_not_possible_is_said(
 
 async def test_what_is_odd_is_refused(talking: RunningDesk, lin: Visitor) -> None:
     assert (await lin.post("/api/call/record", action="erase", **CALL))[0] == 400
+    assert (await lin.post("/api/call/transfer", to="1001@evil", **CALL))[0] == 400
     assert (await lin.post("/api/call/conference", other=None, **CALL))[0] == 400
     assert (await lin.post("/api/call/conference", other="1.1", **CALL))[0] == 403
     for signal in conference_call():
