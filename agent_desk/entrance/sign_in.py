@@ -78,7 +78,10 @@ async def sign_in_json(request: web.Request) -> web.StreamResponse:
     """
     if request.content_type != "application/json" or not origin_is_ours(request):
         raise web.HTTPForbidden(text="Send application/json from this site.")
-    wish = await wish_of(request)
+    try:
+        wish = await wish_of(request)
+    except web.HTTPBadRequest:
+        wish = {}
     login, password = wish.get("login"), wish.get("password")
     if not isinstance(login, str) or not isinstance(password, str):
         raise web.HTTPBadRequest(text='Send {"login": "…", "password": "…"}.')
