@@ -7,6 +7,8 @@ import { whyOf } from "./state_menu.js";
 import { whoIs } from "./workplace.js";
 
 const title = document.title;
+// The caller's name follows the offer; one who cannot be looked up is told of by number.
+const NAME_COMES_MS = 1_500;
 
 export function mount(place, workplace) {
   const part = (which) => place.querySelector(`[data-call-${which}]`);
@@ -69,8 +71,9 @@ function drawOthers(place, workplace) {
 /** Tells each offer once: title, badge, a notification if nobody looks, and the screen reader. */
 function announcer(said, workplace) {
   const announced = new Set();
+  const nameless = new Map();
   let notification = null;
-  return (calls) => {
+  const announce = (calls) => {
     const offers = calls.filter((call) => call.state === "offered");
     const first = offers[0];
     document.title = first
@@ -84,7 +87,11 @@ function announcer(said, workplace) {
     }
     for (const call of offers) {
       const pop = workplace.popOf(call);
-      if (announced.has(call.key) || pop?.looking_up) continue;
+      if (announced.has(call.key)) continue;
+      if ((!pop || pop.looking_up) && nameless.get(call.key) !== "late") {
+        if (!nameless.has(call.key)) wait(call.key);
+        continue;
+      }
       announced.add(call.key);
       const text = texts.offer_said.replace("%(who)s", whoIs(call, pop));
       said.textContent = text;
@@ -97,5 +104,18 @@ function announcer(said, workplace) {
     for (const key of announced) {
       if (!offers.some((call) => call.key === key)) announced.delete(key);
     }
+    for (const [key, waits] of nameless) {
+      if (offers.some((call) => call.key === key)) continue;
+      clearTimeout(waits);
+      nameless.delete(key);
+    }
   };
+  const wait = (key) => {
+    const late = () => {
+      nameless.set(key, "late");
+      announce(workplace.calls);
+    };
+    nameless.set(key, setTimeout(late, NAME_COMES_MS));
+  };
+  return announce;
 }
