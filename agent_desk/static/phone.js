@@ -397,6 +397,16 @@ export class Phone {
     await post("/api/call/conference", { pbx: leg.pbx, call: leg.call, other: other.call });
   }
 
+  /** A desk phone's call: the PBX gives it away. */
+  async sendOn({ pbx, call }, to) {
+    await post("/api/call/transfer", { pbx, call, to });
+  }
+
+  /** A desk phone's call: the PBX ends it. */
+  async endThere({ pbx, call }) {
+    await post("/api/call/hang-up", { pbx, call });
+  }
+
   /** Let the call wait where everybody can take it; answers the place. */
   async park({ pbx, call }) {
     return (await post("/api/call/park", { pbx, call })).space;

@@ -154,6 +154,13 @@ class PhonePanel {
     });
   }
 
+  #transferAtTheDeskPhone(leg) {
+    this.#whereTo.open({
+      title: texts.give_away.replace("%(who)s", this.#who(leg)),
+      verbs: [{ id: "transfer_now", icon: "transfer", run: (to) => this.phone.sendOn(leg, to) }],
+    });
+  }
+
   async #giveAway(leg, to) {
     const was = leg.state;
     if (await this.phone.transfer(leg, to)) return;
@@ -268,9 +275,13 @@ class PhonePanel {
     const { verb } = texts;
     const one = (id, picture, run, more = {}) => ({ id, picture, run, title: verb[id], ...more });
     if (leg.isElsewhere) {
+      const other = this.#callsAtTheDeskPhone().find(({ id }) => id !== leg.id);
       return [
+        one("transfer", "transfer", () => this.#transferAtTheDeskPhone(leg)),
+        ...(other ? [one("conference", "conference", () => phone.conference(leg, other))] : []),
         one("park", "park", () => this.#park(leg)),
         ...this.#recordingVerbs(leg, recording, one),
+        one("hang_up", "hang-up", () => phone.endThere(leg), { main: "bad" }),
       ];
     }
     if (leg.state === "ringing") {

@@ -11,14 +11,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from crm_store.database import Database
-from crm_store.staff import queues
+from crm_store.models import PhoneKind
+from crm_store.staff import agents, queues
 from cti.pbx.embedded import EmbeddedPbx
 from cti.telephone_network.network import CALLER_TONE, SipCall, SipNetwork
 from tests.desk_stage import (
     LIN,
+    MARIA,
     AgentWindow,
     AsteriskView,
     agent_window,
@@ -32,6 +34,7 @@ from tests.service_fixtures import (
     CUSTOMER,
     RunningService,
     ami_of,
+    chromium,
     mall_pbx,
     mall_template,
     mall_url,
@@ -39,7 +42,7 @@ from tests.service_fixtures import (
 )
 from tests.talking_browser import EARS
 
-__all__ = ["mall_template", "mall_url"]
+__all__ = ["chromium", "mall_template", "mall_url"]
 
 pytestmark = pytest.mark.browser
 
@@ -260,3 +263,45 @@ async def test_a_cut_connection_comes_back_and_the_call_with_it(scene: Scene) ->
     await scene.press("hang_up")
     await scene.asterisk.gone("trunk")
     scene.lin.problems.clear()
+
+
+async def test_a_desk_phone_s_call_is_given_away_and_ended_by_clicking(
+    tmp_path: Path, mall_url: str, chromium: Browser
+) -> None:
+    database = Database(mall_url)
+    async with database.transaction() as transaction:
+        for login in (LIN.login, MARIA.login):
+            await agents.set_phone(transaction, login, PhoneKind.DESK)
+    await database.close()
+    async with AsyncExitStack() as stack:
+        pbx = await stack.enter_async_context(
+            await mall_pbx(tmp_path / "pbx", mall_url, desk_phones=True)
+        )
+        service = await stack.enter_async_context(
+            RunningService(tmp_path / "service", mall_url, external=pbx)
+        )
+        network = await stack.enter_async_context(service.network())
+        asterisk = AsteriskView(await stack.enter_async_context(ami_of(pbx)))
+        await service.phone(network, LIN.extension, answer_after=0)
+        await service.phone(network, MARIA.extension, answer_after=0)
+        lin = await service.sign_in(LIN.login)
+        stack.push_async_callback(lin.close)
+        await lin.follow("agent:lin")
+        await lin.serve("sales")
+        page = await chromium.new_page()
+        await sign_in_page(page, service.url, LIN.login)
+        await expect(page.locator("[data-phone-menu] summary")).to_have_attribute(
+            "data-phone", "desk"
+        )
+        await network.call(CUSTOMER, "600")
+        await asterisk.together("1001", "trunk")
+        await page.locator("[data-verb=transfer]").click()
+        dialog = page.locator("[data-phone-to]")
+        await dialog.locator("[data-to-field]").fill("1002")
+        await dialog.locator("[data-to-verb=transfer_now]").first.click()
+        await asterisk.together("1002", "trunk")
+        await asterisk.gone("1001")
+        await network.call(CUSTOMER, "1001")
+        await asterisk.together("1001", "trunk")
+        await page.locator("[data-verb=hang_up]").click()
+        await asterisk.gone("1001")
