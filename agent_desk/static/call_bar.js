@@ -42,7 +42,8 @@ function detail(call, pop) {
   return [
     number === who ? "" : el("bdi", { dir: "ltr" }, number),
     number !== who && call.queue ? " · " : "",
-    call.queue ? `${texts.via} ${texts.queues[call.queue] ?? call.queue}` : "\u00a0",
+    call.queue ? `${texts.via} ` : "\u00a0",
+    call.queue ? name(texts.queues[call.queue] ?? call.queue) : "",
   ];
 }
 

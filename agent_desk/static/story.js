@@ -228,7 +228,7 @@ function interaction(entry) {
     parts: [
       facts(
         texts.direction[entry.direction],
-        texts.queues?.[entry.queue] ?? entry.queue,
+        entry.queue && name(texts.queues?.[entry.queue] ?? entry.queue),
         entry.agent && name(entry.agent),
         call && words.outcome[call.outcome],
         call?.wait_s && filled(words.waited, { time: duration(call.wait_s) }),
@@ -246,7 +246,7 @@ function interaction(entry) {
                     "p",
                     { class: "muted" },
                     name(one.agent),
-                    one.disposition ? ` · ${disposition(one.disposition)}` : "",
+                    ...(one.disposition ? [" · ", name(disposition(one.disposition))] : []),
                   ),
                   free(one.note),
                 )
@@ -292,7 +292,7 @@ function task(entry) {
         entry.state === "open" && filled(words.due, { when: exact.format(new Date(entry.due_at)) }),
         entry.number && name(entry.shown_number),
         (entry.finished_by || entry.assigned_to) && name(entry.finished_by || entry.assigned_to),
-        !entry.assigned_to && (texts.queues?.[entry.queue] ?? entry.queue),
+        !entry.assigned_to && entry.queue && name(texts.queues?.[entry.queue] ?? entry.queue),
       ),
       free(entry.text),
       free(entry.outcome),
