@@ -62,8 +62,14 @@ SNAPSHOTS_PER_SECOND = 5.0
 
 SNAPSHOT_BURST = 40.0
 
+SESSION_DESKS = 32
+"""Connections that one session may have: each tab of a browser has one."""
+
 CLOSE_SESSION_OVER = 4401
 """Close code: the session ended (signed out, or expired). Sign in again; do not reconnect."""
+
+CLOSE_TOO_MANY = 4429
+"""Close code: this session has SESSION_DESKS connections. Close a tab; try again later."""
 
 
 def text_frame(payload: bytes) -> bytes:
@@ -256,6 +262,7 @@ class PushHub:
     behind_bytes: int = BEHIND_BYTES
     behind_seconds: float = BEHIND_SECONDS
     coalesce_seconds: float = COALESCE_SECONDS
+    session_desks: int = SESSION_DESKS
     counters: PushCounters = field(default_factory=PushCounters)
     desks: set[Desk] = field(default_factory=set)
     topics: dict[str, Topic] = field(default_factory=dict)
@@ -295,6 +302,10 @@ class PushHub:
 
     def join(self, desk: Desk) -> None:
         self.desks.add(desk)
+
+    def connections(self, session_id: int) -> int:
+        """How many desks this session has."""
+        return sum(desk.session.session_id == session_id for desk in self.desks)
 
     def leave(self, desk: Desk) -> None:
         self.desks.discard(desk)
@@ -393,6 +404,9 @@ async def serve_desk(
     await ws.prepare(request)
     transport = request.transport
     if transport is None:
+        return ws
+    if hub.connections(session.session_id) >= hub.session_desks:
+        await ws.close(code=CLOSE_TOO_MANY, message=b"too many connections of this session")
         return ws
     desk = Desk(ws, transport, session)
     hub.join(desk)

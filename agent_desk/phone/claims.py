@@ -12,6 +12,7 @@ import contextlib
 import logging
 import secrets
 import time
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,9 +66,17 @@ class PhoneClaims:
     abandoned_seconds: float = ABANDONED_SECONDS
     _held: dict[str, HeldPhone] = field(default_factory=dict)
     _work: set[asyncio.Task[None]] = field(default_factory=set)
+    _changing: defaultdict[str, asyncio.Lock] = field(
+        default_factory=lambda: defaultdict(asyncio.Lock)
+    )
+    """By login: who holds the phone, and whose secret the PBX knows, change together."""
 
     async def claim(self, session: SignedIn) -> dict[str, Any]:
         """Take the phone for this session. Raises AgentActionRefused if it cannot be had now."""
+        async with self._changing[session.agent.login]:
+            return await self._claim(session)
+
+    async def _claim(self, session: SignedIn) -> dict[str, Any]:
         agent = session.agent
         assert agent.extension is not None
         claimed = await self.control.claim(agent.extension, agent.display_name)
@@ -118,9 +127,13 @@ class PhoneClaims:
 
     async def release(self, login: str, session_id: int | None = None) -> None:
         """Give the phone back; only if that session holds it, when one is named."""
-        held = self._held.get(login)
-        if held is None or session_id not in (None, held.session_id):
-            return
+        async with self._changing[login]:
+            held = self._held.get(login)
+            if held is not None and session_id in (None, held.session_id):
+                await self._release(held)
+
+    async def _release(self, held: HeldPhone) -> None:
+        login = held.login
         del self._held[login]
         self._let_go(held, CLOSE_SESSION_OVER, b"the phone was given back")
         try:
@@ -138,7 +151,7 @@ class PhoneClaims:
         """That session is over: signed out, expired, or its agent kept out."""
         for held in list(self._held.values()):
             if held.session_id == session_id:
-                await self.release(held.login)
+                await self.release(held.login, session_id)
 
     async def close(self) -> None:
         """Give all phones back: the service stops."""
@@ -152,8 +165,12 @@ class PhoneClaims:
         held.abandoned = asyncio.get_running_loop().call_later(wait, self._give_up, held)
 
     def _give_up(self, held: HeldPhone) -> None:
-        if self._held.get(held.login) is held and held.socket is None:
-            self._start(self.release(held.login))
+        self._start(self._release_abandoned(held))
+
+    async def _release_abandoned(self, held: HeldPhone) -> None:
+        async with self._changing[held.login]:
+            if self._held.get(held.login) is held and held.socket is None:
+                await self._release(held)
 
     def _let_go(self, held: HeldPhone, code: int, reason: bytes) -> None:
         if held.abandoned is not None:

@@ -84,6 +84,11 @@ async def open_phone(request: web.Request) -> web.StreamResponse:
         log.warning("the phone of %s finds no PBX: %s", held.login, type(error).__name__)
         await page.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"the PBX is away")
         return page
+    if request.app[CLAIMS].of(session, held.claim_id) is not held:
+        # Claimed or given back while the PBX was being reached.
+        await pbx.close()
+        await page.close(code=CLOSE_TAKEN_OVER, message=b"the phone is used elsewhere")
+        return page
     with request.app[CLAIMS].connected(held, page):
         await _carry(held, page, pbx)
     return page

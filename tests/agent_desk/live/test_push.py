@@ -54,7 +54,8 @@ class Served:
 @asynccontextmanager
 async def serving(**hub_options: Any) -> AsyncIterator[Served]:
     hub = PushHub(
-        lambda _session, topic: topic in TOPICS, **{"coalesce_seconds": 0.02, **hub_options}
+        lambda _session, topic: topic in TOPICS,
+        **{"coalesce_seconds": 0.02, "session_desks": 1_000, **hub_options},
     )
     bus = Bus()
     live = LiveState(hub, offline, list)
