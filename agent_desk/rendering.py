@@ -6,6 +6,7 @@ Refuses to know any single page.
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -78,12 +79,20 @@ def page(
             csrf_token=session.csrf_token if session else "",
             version=static_version(),
             here=request.path_qs,
-            moment=lambda at: format_datetime(at, "d MMM y, HH:mm", locale=language.code),
+            moment=lambda at: _moment(at, language.code),
+            time_at=lambda at: Markup('<time datetime="{}">{}</time>').format(
+                at.isoformat(), _moment(at, language.code)
+            ),
             points=lambda hundredths: shown_points(hundredths, language.code),
             **({"texts": desk_texts(language)} | values),
         )
     )
     return web.Response(text=text, status=error_status, content_type="text/html")
+
+
+def _moment(at: datetime, code: str) -> str:
+    """A moment in UTC; the page's script writes it in its own computer's zone and calendar."""
+    return f"{format_datetime(at, 'short', locale=code)} UTC"
 
 
 def shown_card_number(number: str) -> str:

@@ -6,7 +6,7 @@ import { get, post, Refused } from "./requests.js";
 import { spoken } from "./script_view.js";
 
 const PAUSE_MS = 150;
-const SHORTHAND = /(?:^|\s)(;[a-z0-9][a-z0-9-]{0,39}) $/i;
+const SHORTHAND = /(?:^|\s)([;；][a-z0-9][a-z0-9-]{0,39})[ 　]$/i;
 
 export function mount(place, workplace) {
   const texts = textsOf("texts");
@@ -157,7 +157,7 @@ export function mount(place, workplace) {
       look();
     });
     // Only where it still stands; whoever has written on meanwhile keeps their cursor.
-    if (whole === null || note.value.slice(from, from + shorthand.length + 1) !== `${shorthand} `) return;
+    if (whole === null || note.value.slice(from, from + shorthand.length + 1) .trimEnd() !== shorthand) return;
     const cursor = note.selectionStart;
     note.setSelectionRange(from, from + shorthand.length + 1);
     workplace.note.insert(whole);
