@@ -1,7 +1,7 @@
 // One step of a script as an agent sees it: what to say, what to write down, and the way on. The
 // panel and the editor's try-out show it alike; neither a call nor a request is known here.
 
-import { el, textsOf } from "./elements.js";
+import { el, name, textsOf } from "./elements.js";
 
 export const texts = textsOf("script");
 
@@ -48,7 +48,7 @@ export function scriptStep(step, { go, typed = () => {}, finished = false, previ
           "p",
           { class: "script-proposed" },
           `${texts.proposed} `,
-          el("strong", {}, step.disposition.title),
+          el("strong", {}, name(step.disposition.title)),
         )
       : null,
     problem,
@@ -82,7 +82,7 @@ export function scriptStep(step, { go, typed = () => {}, finished = false, previ
     answers,
     fault(field, message) {
       const one = fields.find((each) => each.field.name === field);
-      problem.textContent = one ? `${one.field.label}: ${message}` : message;
+      problem.replaceChildren(...(one ? [name(one.field.label), ": "] : []), message);
       problem.hidden = false;
       if (!one) return;
       one.element.setAttribute("data-wrong", "");
@@ -100,7 +100,7 @@ function control(field, disabled) {
   const label = el(
     "span",
     {},
-    field.label,
+    name(field.label),
     field.required ? null : el("small", { class: "hint" }, ` ${texts.optional}`),
     field.fills ? el("small", { class: "hint" }, ` · ${texts.fills}`) : null,
   );

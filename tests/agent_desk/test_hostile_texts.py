@@ -84,6 +84,13 @@ TURNED = """() => {
 }"""
 """Places where a text that turns its direction stands in a sentence and is not kept apart."""
 
+WIDER = """() => [...document.querySelectorAll("body *")]
+  .map((one) => [one, one.getBoundingClientRect()])
+  .filter(([one, box]) => (box.right > innerWidth || box.left < 0) && one.checkVisibility())
+  .map(([one, box]) => `${Math.round(box.width)}: ${one.tagName}.${one.className} in ` +
+    one.parentElement.className)"""
+"""What stands out of the window."""
+
 
 @dataclass
 class Watch:
@@ -113,7 +120,7 @@ async def only_text(page: Page, name: str, *shown: str) -> None:
     before = page.viewport_size
     await page.set_viewport_size(NARROW)  # type: ignore[arg-type]
     wide = await page.evaluate("document.documentElement.scrollWidth")
-    assert wide <= NARROW["width"], f"{name} is {wide} wide"
+    assert wide <= NARROW["width"], f"{name} is {wide} wide: {await page.evaluate(WIDER)}"
     if before:
         await page.set_viewport_size(before)
 
