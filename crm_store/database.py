@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -188,6 +189,19 @@ def async_url(url: str) -> URL:
     raise ValueError(f"no such database is served: {backend!r}; use sqlite or postgresql")
 
 
+class ReleasingConnection(sqlite3.Connection):
+    """Gives its lock back when it is closed.
+
+    SQLite itself puts that off while a statement has rows left, and a task that was cancelled
+    half-way leaves one: until it was collected, nobody else could write.
+    """
+
+    def close(self) -> None:
+        if self.in_transaction:
+            self.rollback()
+        super().close()
+
+
 def create_engine(url: URL, *, readonly: bool = False, pool_timeout_s: float = 30.0) -> AsyncEngine:
     """An engine with the settings that all of the store relies upon."""
     if url.get_backend_name() != "sqlite":
@@ -202,6 +216,7 @@ def create_engine(url: URL, *, readonly: bool = False, pool_timeout_s: float = 3
         )
     engine = create_async_engine(
         url,
+        connect_args={"factory": ReleasingConnection},
         # One writer: our own transactions queue here in order, and not as busy errors in SQLite.
         pool_size=4 if readonly else 1,
         max_overflow=0,

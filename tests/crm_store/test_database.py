@@ -160,3 +160,35 @@ async def test_an_unfinished_read_hurts_nobody(database: Database) -> None:
 def test_databases_that_are_not_served_are_refused(url: str) -> None:
     with pytest.raises(ValueError, match=r"SQLite needs a file|no such database"):
         async_url(url)
+
+
+async def test_a_write_that_is_broken_off_half_way_keeps_nobody_waiting(sqlite_url: str) -> None:
+    first, second = Database(sqlite_url), Database(sqlite_url, patience_s=5.0)
+    kept: list[object] = []
+    begun = asyncio.Event()
+
+    async def write() -> None:
+        async with first.transaction() as transaction:
+            connection = await transaction.session.connection()
+            raw = await connection.get_raw_connection()
+            assert raw.driver_connection is not None
+            # As a statement whose rows were not read when its task was cancelled; its traceback
+            # keeps the cursor.
+            kept.append(
+                await raw.driver_connection.execute(
+                    "INSERT INTO facts (kind, data, at) VALUES ('a', '{}', ''), ('b', '{}', '')"
+                    " RETURNING id"
+                )
+            )
+            begun.set()
+            await connection.invalidate()
+            raise asyncio.CancelledError
+
+    task = asyncio.create_task(write())
+    await begun.wait()
+    await asyncio.gather(task, return_exceptions=True)
+    async with second.transaction() as transaction:
+        count = await transaction.session.scalar(text("SELECT count(*) FROM facts"))
+    assert (count, len(kept)) == (0, 1)
+    await first.close()
+    await second.close()
