@@ -32,6 +32,12 @@ let wrong = new Set();
 let timer = 0;
 let turn = 0;
 let trial = null;
+// The form writes into these: what is not given is made here, so that looking changes nothing.
+for (const step of steps) {
+  step.fields ??= [];
+  step.next ??= [];
+  for (const field of step.fields) field.label ??= {};
+}
 const saved = JSON.stringify(steps);
 
 const list = el("ol", { class: "editor-steps" });
