@@ -8,11 +8,13 @@ import pytest
 
 from agent_desk.live import push
 from agent_desk.live.task_board import topic_of as tasks_of
-from crm_store.contacts import tasks
+from crm_store.contacts import interactions, tasks
 from crm_store.contacts.tasks import NewTask
-from crm_store.models import TaskKind
-from crm_store.signals import CallAnswered
+from crm_store.models import TaskKind, VisitState
+from crm_store.people import merging, visits
+from crm_store.signals import CallAnswered, CallHeld, CallTransferred
 from tests.agent_desk.conftest import Visitor
+from tests.agent_desk.desk.test_api import write_call
 from tests.agent_desk.push_client import connected
 from tests.agent_desk.signal_stories import queue_call
 
@@ -107,3 +109,60 @@ async def test_a_claim_is_the_sessions_own(lin: Visitor, maria: Visitor) -> None
         assert (status, "1002" in str(answer)) == (503, False)
         assert (await lin.post("/api/phone/release", **wish))[0] == 200
     assert (await lin.ask("/api/phone/legs", extension="1002", agent="maria"))[1] == {"legs": []}
+
+
+async def test_a_visit_is_changed_at_its_own_customer_and_by_nobody_outside(
+    lin: Visitor, visitor: Visitor
+) -> None:
+    desk = lin.desk
+    wang, garcia = desk.customers["wang"], desk.customers["garcia"]
+    async with desk.database.transaction() as transaction:
+        number = await visits.plan(transaction, wang, datetime.now(UTC), actor="maria")
+    path = f"/customers/{garcia}/visits/{number}"
+    assert (await lin.send_form(path, what="cancel"))[0] == 404
+    path = f"/customers/{wang}/visits/{number}"
+    assert (await visitor.send_form(path, what="cancel"))[0] in (303, 401, 403)
+    lin.csrf, right = "wrong", lin.csrf
+    assert (await lin.send_form(path, what="cancel"))[0] == 403
+    lin.csrf = right
+    (visit,) = await visits.of_customer(desk.database, wang)
+    assert visit.state is VisitState.PLANNED
+
+
+async def test_a_call_that_is_not_on_ones_screen_is_not_settled(
+    lin: Visitor, maria: Visitor
+) -> None:
+    for signal in queue_call(agents=("maria", "root")):
+        if not isinstance(signal, CallHeld | CallTransferred):
+            lin.desk.bus.publish(signal)
+    await write_call(lin.desk, agent="maria")
+    wish = {**CALL, "disposition": "solved", "note": "not mine"}
+    assert (await lin.post("/api/call/wrap-up", **wish))[0] == 403
+    assert (await lin.post("/api/call/note", **CALL, note="not mine"))[0] == 403
+    found = await interactions.of_call(lin.desk.database, "main", "1.1")
+    assert found is not None
+    assert (found.note, found.disposition) == ("", None)
+
+
+async def test_the_story_of_a_merged_customer_is_the_kept_ones(
+    lin: Visitor, visitor: Visitor
+) -> None:
+    desk = lin.desk
+    wang, garcia = desk.customers["wang"], desk.customers["garcia"]
+    async with desk.database.transaction() as transaction:
+        await merging.merge(transaction, wang, garcia, actor="sara")
+    kept = await lin.ask(f"/api/customers/{garcia}/story")
+    assert len(kept[1]["entries"]) == 3
+    assert await lin.ask(f"/api/customers/{wang}/story") == kept
+    status, answer = await visitor.get(f"/api/customers/{wang}/story")
+    assert (status, "Delivery date" in answer) == (401, False)
+
+
+@pytest.mark.parametrize("origin", ["https://elsewhere.example", "null"])
+async def test_the_phone_refuses_another_sites_pages(lin: Visitor, origin: str) -> None:
+    headers = {
+        "Origin": origin, "Upgrade": "websocket", "Connection": "Upgrade",
+        "Sec-WebSocket-Protocol": "sip", "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }  # fmt: skip
+    assert (await lin.get("/phone", headers=headers))[0] == 403
