@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from sqlalchemy import event, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from crm_store import jobs
@@ -244,6 +245,15 @@ def create_engine(url: URL, *, readonly: bool = False, pool_timeout_s: float = 3
         connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether the error says that the database is locked or away, so that it may work later."""
+    if isinstance(error, DBAPIError):
+        return _may_pass(error)
+    # A host with several addresses, none of which answers, is an OSError without a number.
+    away = isinstance(error, ConnectionError) or (isinstance(error, OSError) and not error.errno)
+    return away or isinstance(error, PoolTimeout)
 
 
 def _may_pass(error: DBAPIError | OSError) -> bool:

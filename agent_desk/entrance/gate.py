@@ -35,6 +35,7 @@ from agent_desk.entrance.visitor import (
 from agent_desk.languages import accepted_languages, chosen
 from agent_desk.parts import AgentActionRefused
 from agent_desk.rendering import page
+from crm_store.database import is_away
 from crm_store.staff import agents
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,9 @@ class Route:
     access: Access
     exempt_from_csrf: bool = False
 
+
+RETRY_SECONDS = "5"
+"""When to ask again if the database is away."""
 
 CONTENT_POLICY = "; ".join(
     (
@@ -118,7 +122,12 @@ def gate(routes: tuple[Route, ...]) -> list[Middleware]:
                 if name in error.headers:
                     response.headers[name] = error.headers[name]
             return response
-        except Exception:
+        except Exception as error:
+            if is_away(error):
+                log.warning("%s %s: the database is away", request.method, request.path)
+                response = tell_error(request, 503, None)
+                response.headers["Retry-After"] = RETRY_SECONDS
+                return response
             log.exception("%s %s failed", request.method, request.path)
             return tell_error(request, 500, None)
 
