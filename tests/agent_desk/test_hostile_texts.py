@@ -71,7 +71,7 @@ TURNED = """() => {
     if (!text.data.includes("\\u202e") || text.data.includes("\\u2068")) continue;
     let place = text.parentElement;
     if (!place.checkVisibility() || place.closest("script, option, textarea")) continue;
-    if (place.closest(".script-text, .canned-text, .article-body")) continue;
+    if (place.closest(".script-text, .canned-text, .article-body, .article-preview")) continue;
     let apart = false;
     while (!apart && getComputedStyle(place).display === "inline") {
       apart = /isolate|plaintext/.test(getComputedStyle(place).unicodeBidi);
