@@ -21,7 +21,8 @@ Sign in first: `POST /api/sign-in` with `{"login": …, "password": …}` gives 
 that carries the token as the header `X-CSRF-Token` (forms: the field `csrf_token`). What stands
 under `/api` takes and gives JSON (`application/json`); what is wrong comes as `{"error": text}`, in
 the agent's language. 400: the request makes no sense. 401: sign in. 403: not yours. 404: not there.
-409: not in this state. 503: the telephone system is away.
+409: not in this state. 503: the telephone system or the
+database is away.
 """
 
 WHO = {

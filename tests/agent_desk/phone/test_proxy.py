@@ -46,6 +46,7 @@ class Telephony:
     legs: list[dict[str, Any]] = field(default_factory=list)
     away: bool = False
     claims: int = 0
+    first_may_answer: asyncio.Event | None = None
 
     def control(self) -> PhoneControl:
         return PhoneControl(
@@ -60,8 +61,10 @@ class Telephony:
         if self.away:
             raise AgentActionRefused("The telephone system is away.")
         self.claims += 1
-        self.accounts[extension] = f"secret {self.claims}"
-        return {"account": extension, "secret": self.accounts[extension], "display_name": name}
+        secret = self.accounts[extension] = f"secret {self.claims}"
+        if self.claims == 1 and self.first_may_answer is not None:
+            await self.first_may_answer.wait()
+        return {"account": extension, "secret": secret, "display_name": name}
 
     async def release(self, extension: str) -> None:
         del self.accounts[extension]
@@ -134,6 +137,26 @@ async def claim(visitor: Visitor) -> dict[str, Any]:
     status, answer = await visitor.post("/api/phone/claim")
     assert status == 200, answer
     return dict(answer)
+
+
+async def test_a_slow_claim_does_not_overtake_the_next_one(
+    lin: Visitor, telephony: Telephony
+) -> None:
+    telephony.first_may_answer = asyncio.Event()
+    first = asyncio.create_task(claim(lin))
+    await until(lambda: telephony.claims == 1)
+    second = asyncio.create_task(claim(lin))
+    await asyncio.wait({second}, timeout=0.5)
+    telephony.first_may_answer.set()
+    answers = [await first, await second]
+    (known,) = telephony.accounts.values()
+    for answer in answers:
+        async with phone(lin, answer["socket"]) as socket:
+            if answer["secret"] == known:
+                await socket.send("REGISTER")
+                assert await asyncio.wait_for(socket.recv(), 20) == "again: REGISTER"
+            else:
+                assert await code_of(socket) == 4409
 
 
 async def test_frames_go_both_ways(lin: Visitor, telephony: Telephony) -> None:
