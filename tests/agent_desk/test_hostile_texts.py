@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
@@ -252,7 +253,7 @@ async def test_a_visit_at_the_desk(chrome: Chromium, evil: RunningDesk) -> None:
     await only_text(page, "callback's toast")
     await page.locator(".toast-callback button").last.click()
 
-    common = {"pbx": "main", "call": "9.1"}
+    common: dict[str, Any] = {"pbx": "main", "call": "9.1"}
     evil.bus.publish(
         CallStarted(**common, direction=Direction.INBOUND, caller="+442079460009",
                     caller_name=hostile("parked"), callee="600")
