@@ -157,7 +157,9 @@ async def _attempt(
     except TooBusy:
         return None, "", (503, _("Very many people are signing in. Try again in a minute."), 60)
     if not same:
-        log.warning("sign-in failed for %r from %s", login, address)
+        # What was typed may be a password in the wrong field: only a login that exists is named.
+        who = repr(login) if kept_hash else "nobody we know"
+        log.warning("sign-in failed for %s from %s", who, address)
         message = _("That name and password do not belong together. Check both and try again.")
         return None, "", (401, message, 0)
     limiter.succeeded(login, address)
