@@ -287,14 +287,20 @@ async def test_a_refused_login_is_silent_and_tried_again_at_one_pace_bare(
 async def test_a_refused_login_is_said_loudly_and_tried_again_ever_slower(
     server: AmiServer, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.DEBUG, "cti.ami.link")
     server.refuse = "Authentication failed"
     async with owning(server, backoff=(0.01, 60)) as client:
         await server.received("Login", 4)
         assert client.link.cause == "login refused: Authentication failed"
         await eventually(lambda: client.link.state is LinkState.REFUSED)
-        told = [record for record in caplog.records if record.levelno == logging.ERROR]
+        told = [record for record in caplog.records if "again in" in record.getMessage()]
         assert "login refused: Authentication failed" in told[0].getMessage()
+        levels = [record.levelno for record in told]
+        assert levels == [logging.ERROR] + [logging.DEBUG] * (len(told) - 1)
         waits = [record.args[-1] for record in told if isinstance(record.args, tuple)]
+        # Half of the wait is left to chance: the one after is at least as long.
+        assert len(waits) >= 3
+        assert waits == sorted(waits)
         assert waits[0] < waits[2]
         assert "secret" not in caplog.text
         assert client.causes == ["login refused: Authentication failed"]
