@@ -32,16 +32,22 @@ def text_of(wish: Mapping[str, Any], name: str, longest: int = 200) -> str:
 
 def own_call(request: web.Request, wish: Mapping[str, Any]) -> dict[str, Any] | None:
     """The call {"pbx", "call"} as it stands on this agent's own screen, answered or not; None if
-    the request names none. Raises HTTPForbidden for one that is not there."""
-    live = request.app[LIVE]
-    pbx, call = text_of(wish, "pbx", LONGEST_KEY), text_of(wish, "call", LONGEST_KEY)
-    if not call:
-        return None
-    document = live.screens.call_on_screen(signed_in(request).agent.login, pbx, call)
-    if document is None:
+    the request names none. Raises HTTPForbidden for one that is not there: for what is written."""
+    document = call_shown(request, wish)
+    if document is None and wish.get("call"):
         _ = language_of(request)
         raise web.HTTPForbidden(text=_("This call is not on your screen."))
     return document
+
+
+def call_shown(request: web.Request, wish: Mapping[str, Any]) -> dict[str, Any] | None:
+    """As `own_call`, but one that is not on this agent's screen is as none: for what is only read.
+    A panel asks a moment late for a call that has just left."""
+    pbx, call = text_of(wish, "pbx", LONGEST_KEY), text_of(wish, "call", LONGEST_KEY)
+    if not call:
+        return None
+    login = signed_in(request).agent.login
+    return request.app[LIVE].screens.call_on_screen(login, pbx, call)
 
 
 def customer_of(request: web.Request, call: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -12,9 +12,9 @@ from typing import Any
 from aiohttp import web
 
 from agent_desk.desk.call_at_hand import (
+    call_shown,
     customer_of,
     language_to_speak,
-    own_call,
     text_of,
 )
 from agent_desk.entrance.gate import Access, Route
@@ -39,8 +39,9 @@ SUMMARY = 160
 async def find_articles(request: web.Request) -> web.StreamResponse:
     """GET ?find=&pbx=&call=: {"articles": [{"id", "title", "summary", "language", "wished"}]}, the
     best of the queue if there is nothing to find. `wished` is false for one that is there only in a
-    language that was not asked for."""
-    call = own_call(request, request.query)
+    language that was not asked for. A call that is not on
+    my screen is as none."""
+    call = call_shown(request, request.query)
     languages = _languages(request, call)
     found = await article_search.search(
         request.app[PARTS].database,
@@ -53,9 +54,10 @@ async def find_articles(request: web.Request) -> web.StreamResponse:
 
 async def suggest_articles(request: web.Request) -> web.StreamResponse:
     """POST {"note", "pbx", "call"}: {"articles": [...]} that the call's queue and the note may be
-    about. A POST, because a note is no address."""
+    about. A POST, because a note is no address; it writes nothing. A call that is not on my
+    screen is as none."""
     wish = await wish_of(request)
-    call = own_call(request, wish)
+    call = call_shown(request, wish)
     languages = _languages(request, call)
     found = await article_search.suggest(
         request.app[PARTS].database,

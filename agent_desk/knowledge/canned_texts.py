@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from agent_desk.desk.call_at_hand import (
+    call_shown,
     customer_of,
     language_to_speak,
     own_call,
@@ -30,10 +31,10 @@ async def find_texts(request: web.Request) -> web.StreamResponse:
     """GET ?find=&language=&pbx=&call=: {"language", "texts": [{"code", "title", "language",
     "languages", "parts", "missing": [{"name", "label"}]}]}.
 
-    Without a language, that of the call's customer. A text that is not there in it comes in
-    another, which it says.
+    A call that is not on my screen is as none. Without a language, that of the call's customer. A
+    text that is not there in it comes in another, which it says.
     """
-    call = own_call(request, request.query)
+    call = call_shown(request, request.query)
     customer = customer_of(request, call)
     wished = text_of(request.query, "language")
     language = wished if wished in NAMES else language_to_speak(request, customer)

@@ -14,6 +14,8 @@ from sqlalchemy.exc import IntegrityError
 
 from agent_desk.desk.api import LIVE
 from agent_desk.desk.call_at_hand import (
+    LONGEST_KEY,
+    call_shown,
     customer_of,
     language_to_speak,
     own_call,
@@ -34,14 +36,17 @@ from crm_store.staff import queues
 
 async def show_script(request: web.Request) -> web.StreamResponse:
     """GET ?pbx=&call=&language=: {"script": {"code", "title", "version", "languages"}, "step": (as
-    script_view has it), "finished", "preview"}; {"script": null} if the call's queue has none.
+    script_view has it), "finished", "preview"}; {"script": null} if the call's queue has none,
+    and for a call that is not on my screen.
 
     While the phone rings, `preview` is the first step without a run. {"later": true}: the call is
     not written down yet, ask again.
     """
-    call = own_call(request, request.query)
-    if call is None:
+    if not text_of(request.query, "call", LONGEST_KEY):
         raise web.HTTPBadRequest
+    call = call_shown(request, request.query)
+    if call is None:
+        return json_answer({"script": None})
     queue, login = call.get("queue"), signed_in(request).agent.login
     if not queue or call["direction"] == "internal":
         return json_answer({"script": None})

@@ -62,11 +62,17 @@ async def test_anothers_call_gives_nothing(lin: Visitor, maria: Visitor) -> None
         lin.desk.bus.publish(signal)
         if isinstance(signal, CallAnswered):
             break
-    for path in ("/api/call/note", "/api/script"):
-        assert (await lin.ask(path, **CALL))[0] == 403
-    texts = ("/api/texts", "/api/articles/suggest")
-    assert (await lin.ask(texts[0], **CALL))[0] == 403
-    assert (await lin.post(texts[1], **CALL))[0] == 403
+    assert (await lin.ask("/api/call/note", **CALL))[0] == 403
+    # What a panel reads is the same as for a call that never was, and for none at all.
+    never_was = {"pbx": CALL["pbx"], "call": "9.9"}
+    for call in (CALL, never_was):
+        assert await lin.ask("/api/script", **call) == (200, {"script": None})
+        assert await lin.ask("/api/texts", **call) == await lin.ask("/api/texts")
+        assert await lin.ask("/api/articles", **call) == await lin.ask("/api/articles")
+        suggested = await lin.post("/api/articles/suggest", **call)
+        assert suggested == await lin.post("/api/articles/suggest")
+    for path in ("/api/script/step", "/api/texts/use"):
+        assert (await lin.post(path, code="hello", step="greeting", to="next", **CALL))[0] == 403
     assert (await maria.ask("/api/call/note", **CALL))[0] == 200
 
 

@@ -72,5 +72,9 @@ async def test_what_there_is_not_and_what_makes_no_sense(lin: Visitor, maria: Vi
     for body in ({"code": 7}, {"code": "x" * 300}, {"code": "a", "values": ["x"]}):
         assert (await lin.post("/api/texts/use", **body))[0] == 400
     # A colleague's call tells nothing of its customer.
-    assert (await maria.ask("/api/texts", find="", **CALL))[0] == 403
+    await add_text(lin.desk, "dear", {"en": "Dear {customer.name}"})
+    _, of_lin = await lin.ask("/api/texts", find="", **CALL)
+    _, of_no_call = await maria.ask("/api/texts", find="")
+    assert [len(one["missing"]) for one in of_lin["texts"] + of_no_call["texts"]] == [0, 1]
+    assert await maria.ask("/api/texts", find="", **CALL) == (200, of_no_call)
     assert (await maria.post("/api/texts/use", code="hello", **CALL))[0] == 403
