@@ -89,6 +89,7 @@ async function bringIn(place) {
   try {
     const panel = await import(new URL(place.dataset.module, import.meta.url));
     await panel.mount(place, workplace);
+    place.dataset.mounted = "";
   } catch (error) {
     console.error(error);
   }

@@ -104,6 +104,9 @@ async def test_the_palette_is_on_every_page(chrome: Chromium) -> None:
 
 async def test_shortcuts_are_those_of_the_commands(chrome: Chromium) -> None:
     page = await open_desk(chrome)
+    # A panel brings its commands when it is there.
+    await expect(page.locator("[data-panel][data-mounted]")).not_to_have_count(0)
+    await expect(page.locator("[data-panel]:not(:empty):not([data-mounted])")).to_have_count(0)
     known = await page.evaluate(
         """async () => {
             const script = document.querySelector("script[type=module]").src;

@@ -21,6 +21,7 @@ import pytest
 from cti.pbx.configuration import Secrets, render
 from cti.pbx.embedded import AsteriskProgram, EmbeddedPbx, PbxFailed, PbxSettings, QueueConfig
 from tests.asterisk_fixtures import CONFIGURATION, SharedPbx, agent_phone, network_of
+from tests.cti.ami_owner import eventually
 
 pytestmark = pytest.mark.asterisk
 
@@ -128,22 +129,45 @@ async def test_reload_takes_new_queues_while_it_runs(pbx_settings: PbxSettings) 
         assert pbx.restarts == 0
 
 
-async def test_the_ami_user_may_steer_calls_and_nothing_else(pbx: SharedPbx) -> None:
+async def test_the_ami_user_may_steer_calls_and_read_but_not_write_the_configuration(
+    pbx: SharedPbx, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere.conf"
+    elsewhere.write_text("[a]\nb = c\n")
     answers = await ami(
         pbx,
         "Action: QueueStatus\r\nActionID: may",
         "Action: CoreShowChannels\r\nActionID: may",
+        # Class `system`, which MixMonitor asks for, lets this in as well.
+        "Action: GetConfig\r\nFilename: manager.conf\r\nActionID: may",
+        f"Action: GetConfig\r\nFilename: {elsewhere}\r\nActionID: not",
         "Action: Command\r\nCommand: core show uptime\r\nActionID: not",
-        "Action: GetConfig\r\nFilename: manager.conf\r\nActionID: not",
-        "Action: Originate\r\nChannel: Local/1001@agent-leg\r\nApplication: System\r\n"
-        "Data: touch /tmp/x\r\nActionID: not",
+        "Action: UpdateConfig\r\nSrcFilename: manager.conf\r\nDstFilename: manager.conf\r\n"
+        "ActionID: not",
+        "Action: CreateConfig\r\nFilename: new.conf\r\nActionID: not",
+        "Action: AGI\r\nChannel: x\r\nCommand: ANSWER\r\nActionID: not",
     )
     responses = [
         (answer["ActionID"], answer["Response"])
         for answer in answers
         if "ActionID" in answer and "Response" in answer
     ]
-    assert responses == [("may", "Success")] * 2 + [("not", "Error")] * 3
+    assert responses == [("may", "Success")] * 3 + [("not", "Error")] * 5
+    assert not (pbx.folder / "etc" / "new.conf").exists()
+
+
+async def test_the_ami_user_can_start_a_program_by_mixmonitor(
+    pbx: SharedPbx, tmp_path: Path
+) -> None:
+    """As docs/asterisk.md warns; the application System, at least, is not there."""
+    assert "not registered" in await pbx.console("core show application System")
+    done = tmp_path / "done"
+    await ami(
+        pbx,
+        f"Action: Originate\r\nChannel: Local/{CONFIGURATION.echo_number}@from-agents\r\n"
+        f"Application: MixMonitor\r\nData: {tmp_path}/sound.wav,,touch {done}\r\nAsync: true",
+    )
+    await eventually(done.exists)
 
 
 async def test_only_wanted_events_arrive_and_each_has_the_pbxs_time(pbx: SharedPbx) -> None:
