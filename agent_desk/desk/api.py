@@ -15,7 +15,7 @@ from typing import Any
 
 from aiohttp import web
 
-from agent_desk.entrance.visitor import PARTS, json_answer, language_of, signed_in, wish_of
+from agent_desk.entrance.visitor import PARTS, json_answer, language_of, row_id, signed_in, wish_of
 from agent_desk.live.live_state import LiveState
 from agent_desk.people import customer_records
 from agent_desk.people.customer_records import WrongField, checked_fields, customer_id_of
@@ -56,9 +56,8 @@ async def show_history(request: web.Request) -> web.StreamResponse:
     customer_id = customer_id_of(request)
     before = None
     if "before" in request.query:
-        text = request.query["before"]
-        known = text.isascii() and text.isdigit() and len(text) <= 18
-        before = await interactions.find(database, int(text)) if known else None
+        number = row_id(request.query["before"])
+        before = await interactions.find(database, number) if number is not None else None
         if before is None or before.customer_id != customer_id:
             raise web.HTTPNotFound
     lines = await interactions.history(database, customer_id, limit=20, before=before)

@@ -39,6 +39,10 @@ def signed_in(request: web.Request) -> SignedIn:
     return session
 
 
+LONGEST_ID = 18
+"""Digits; any number of so many fits a column of 64 bits."""
+
+
 def session_if_any(request: web.Request) -> SignedIn | None:
     return request.get(SIGNED_IN)
 
@@ -58,6 +62,19 @@ def address_of(request: web.Request) -> str:
         if forwarded:
             return forwarded.rpartition(",")[2].strip()[:100]
     return request.remote or ""
+
+
+def row_id(text: str) -> int | None:
+    """The number of a row as it stands in an address, or None for a text that cannot be one."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= LONGEST_ID else None
+
+
+def id_in(request: web.Request, name: str) -> int:
+    """The row's number in that place of the address. Raises HTTPNotFound for what cannot be one."""
+    found = row_id(request.match_info[name])
+    if found is None:
+        raise web.HTTPNotFound
+    return found
 
 
 async def wish_of(request: web.Request) -> dict[str, Any]:

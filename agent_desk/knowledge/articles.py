@@ -20,6 +20,7 @@ from agent_desk.desk.call_at_hand import (
 from agent_desk.entrance.gate import Access, Route
 from agent_desk.entrance.visitor import (
     PARTS,
+    id_in,
     is_supervisor,
     json_answer,
     language_of,
@@ -174,7 +175,7 @@ async def settle_flag(request: web.Request) -> web.StreamResponse:
     """POST {"answer"}: settled, by the article's owner or a supervisor; 409 if it was before."""
     _ = language_of(request)
     answer = text_of(await wish_of(request), "answer", LONGEST_FLAG)
-    flag_id = _id_of(request, "flag_id")
+    flag_id = id_in(request, "flag_id")
     database = request.app[PARTS].database
     found = await articles.find_flag(database, flag_id)
     if found is None:
@@ -209,16 +210,9 @@ ROUTES = (
 )
 
 
-def _id_of(request: web.Request, name: str) -> int:
-    text = request.match_info[name]
-    if not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise web.HTTPNotFound
-    return int(text)
-
-
 async def _article(request: web.Request) -> ArticleRecord:
     """The active article in the address. Raises HTTPNotFound."""
-    found = await articles.find(request.app[PARTS].database, _id_of(request, "article_id"))
+    found = await articles.find(request.app[PARTS].database, id_in(request, "article_id"))
     if found is None or not found.active or not found.words:
         raise web.HTTPNotFound
     return found

@@ -16,7 +16,7 @@ from babel.numbers import format_decimal
 
 from agent_desk.desk.desk_texts import desk_texts
 from agent_desk.entrance.gate import Access, Route
-from agent_desk.entrance.visitor import PARTS, json_answer, language_of, signed_in, wish_of
+from agent_desk.entrance.visitor import PARTS, id_in, json_answer, language_of, signed_in, wish_of
 from agent_desk.live.caller_display import guessed_language
 from agent_desk.people import customer_records
 from agent_desk.people.customer_records import WrongField, checked_fields, customer_id_of
@@ -191,10 +191,8 @@ async def change_visit(request: web.Request) -> web.StreamResponse:
     _ = language_of(request)
     customer_id = customer_id_of(request)
     form = _texts(await request.post())
-    text = request.match_info["visit_id"]
     database = request.app[PARTS].database
-    known = text.isascii() and text.isdigit() and len(text) <= 18
-    visit = await visits.find(database, int(text)) if known else None
+    visit = await visits.find(database, id_in(request, "visit_id"))
     if visit is None or visit.customer_id != customer_id:
         raise web.HTTPNotFound
     outcome = form.get("outcome", "")[:LONGEST_TEXT]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from agent_desk.entrance.visitor import PARTS, address_of, signed_in
+from agent_desk.entrance.visitor import PARTS, address_of, id_in, signed_in
 from agent_desk.languages import NAMES, Language
 from agent_desk.live.caller_display import shown_number
 from crm_store import audit
@@ -170,10 +170,7 @@ async def change(request: web.Request, customer_id: int, fields: CustomerFields)
 
 def customer_id_of(request: web.Request) -> int:
     """The id in the address. Raises HTTPNotFound for one that cannot be."""
-    text = request.match_info["customer_id"]
-    if not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise web.HTTPNotFound
-    return int(text)
+    return id_in(request, "customer_id")
 
 
 def _found(card: CustomerCard, detail: str) -> Found:

@@ -15,7 +15,7 @@ from agent_desk.desk import api
 from agent_desk.desk.desk_texts import desk_texts
 from agent_desk.entrance.gate import Access, Route
 from agent_desk.entrance.sign_in import HUB
-from agent_desk.entrance.visitor import PARTS, language_of, signed_in
+from agent_desk.entrance.visitor import PARTS, language_of, row_id, signed_in
 from agent_desk.languages import Language
 from agent_desk.people import customer_records
 from agent_desk.people.customer_records import customer_id_of
@@ -39,7 +39,7 @@ async def _show(request: web.Request, error: str = "") -> web.StreamResponse:
         raise web.HTTPSeeOther(f"/customers/{card.id}/merge")
     database = request.app[PARTS].database
     find = request.query.get("find", "").strip()
-    other_id = _number(request.query.get("other", ""))
+    other_id = row_id(request.query.get("other", ""))
     other = await customer_records.seen_card(request, other_id) if other_id else None
     if other is not None and other.id == card.id:
         other = None
@@ -73,7 +73,7 @@ async def merge(request: web.Request) -> web.StreamResponse:
     kept_id = customer_id_of(request)
     form = _texts(await request.post())
     database = request.app[PARTS].database
-    other_id = _number(form.get("other", ""))
+    other_id = row_id(form.get("other", ""))
     kept = await customers.card(database, kept_id)
     other = await customers.card(database, other_id) if other_id else None
     if kept is None or other is None or kept.id != kept_id or other.id != other_id:
@@ -108,13 +108,13 @@ async def split(request: web.Request) -> web.StreamResponse:
     database = request.app[PARTS].database
     actor = signed_in(request).agent.login
     rows = {
-        name: [number for text in form.getall(name, []) if (number := _number(str(text)))]
+        name: [number for text in form.getall(name, []) if (number := row_id(str(text)))]
         for name in PARTED
     }
     card = await customers.card(database, from_id)
     if card is None or card.id != from_id:
         raise web.HTTPNotFound
-    name, other = str(form.get("name", "")).strip(), _number(str(form.get("other", "")))
+    name, other = str(form.get("name", "")).strip(), row_id(str(form.get("other", "")))
     if not name and not other:
         return await _show(request, _("Choose who it belongs to, or write a new customer's name."))
     try:
@@ -144,7 +144,7 @@ async def undo(request: web.Request) -> web.StreamResponse:
     _ = language_of(request)
     customer_id = customer_id_of(request)
     database = request.app[PARTS].database
-    move_id = _number(request.match_info["move_id"])
+    move_id = row_id(request.match_info["move_id"])
     move = await merging.find(database, move_id) if move_id else None
     if move is None or customer_id not in (move.from_id, move.to_id):
         raise web.HTTPNotFound
@@ -191,10 +191,6 @@ def _refusal(refused: MoveRefused, _: Language) -> str:
         "covered": _("Something later builds upon this. Undo the later one first."),
         "nothing": _("Choose what belongs to somebody else."),
     }.get(refused.why, _("There is no such customer any more."))
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 
 def _texts(form: Mapping[str, object]) -> dict[str, str]:

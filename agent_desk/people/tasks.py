@@ -17,6 +17,7 @@ from agent_desk.desk.desk_texts import desk_texts
 from agent_desk.entrance.gate import Access, Route
 from agent_desk.entrance.visitor import (
     PARTS,
+    id_in,
     is_supervisor,
     json_answer,
     language_of,
@@ -202,10 +203,7 @@ async def _places(request: web.Request) -> dict[str, list[tuple[str, str]]]:
 
 async def _task_of(request: web.Request) -> TaskLine:
     """The task in the address, if this agent may touch it. Raises HTTPNotFound, HTTPForbidden."""
-    text = request.match_info["task_id"]
-    if not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise web.HTTPNotFound
-    task = await tasks.find(request.app[PARTS].database, int(text))
+    task = await tasks.find(request.app[PARTS].database, id_in(request, "task_id"))
     if task is None:
         raise web.HTTPNotFound
     session = signed_in(request)

@@ -15,6 +15,7 @@ from agent_desk.entrance.gate import Access, Route
 from agent_desk.entrance.visitor import (
     PARTS,
     address_of,
+    id_in,
     is_supervisor,
     json_answer,
     language_of,
@@ -80,10 +81,8 @@ async def _audit(request: web.Request, recording_id: int) -> None:
 
 async def _allowed(request: web.Request) -> RecordingRecord:
     """The recording of the path. Raises HTTPNotFound, and HTTPForbidden for who may not hear it."""
-    number = request.match_info["recording_id"]
     database = request.app[PARTS].database
-    known = number.isascii() and number.isdigit() and len(number) <= 18
-    found = await recordings.find(database, int(number)) if known else None
+    found = await recordings.find(database, id_in(request, "recording_id"))
     if found is None:
         raise web.HTTPNotFound
     session = signed_in(request)

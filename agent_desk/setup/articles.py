@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from agent_desk.entrance.gate import Access, Route
-from agent_desk.entrance.visitor import PARTS, language_of, signed_in
+from agent_desk.entrance.visitor import PARTS, id_in, language_of, signed_in
 from agent_desk.languages import NAMES
 from agent_desk.setup.pages import SetupForm, done, form_of, setup_page
 from crm_store.knowledge import articles
@@ -106,11 +106,8 @@ async def settle_flag(request: web.Request) -> web.StreamResponse:
     """POST /setup/articles/flags/{flag_id}: settled, with the answer that the agent reads."""
     form = await form_of(request)
     answer = form.text("answer", longest=LONGEST_ANSWER)
-    number = request.match_info["flag_id"]
-    if not number.isascii() or not number.isdigit() or len(number) > 18:
-        raise web.HTTPNotFound
     database = request.app[PARTS].database
-    flag = await articles.find_flag(database, int(number))
+    flag = await articles.find_flag(database, id_in(request, "flag_id"))
     if flag is None:
         raise web.HTTPNotFound
     async with database.transaction() as transaction:
@@ -145,9 +142,7 @@ def _today() -> date:
 
 
 async def _article(request: web.Request) -> ArticleRecord:
-    number = request.match_info["article_id"]
-    known = number.isascii() and number.isdigit() and len(number) <= 18
-    found = await articles.find(request.app[PARTS].database, int(number)) if known else None
+    found = await articles.find(request.app[PARTS].database, id_in(request, "article_id"))
     if found is None:
         raise web.HTTPNotFound
     return found

@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from agent_desk.entrance.gate import Access, Route
-from agent_desk.entrance.visitor import PARTS, language_of, signed_in
+from agent_desk.entrance.visitor import PARTS, id_in, language_of, signed_in
 from agent_desk.knowledge.script_view import placeholder_labels
 from agent_desk.languages import NAMES, Language
 from agent_desk.setup.pages import SetupForm, done, form_of, setup_page
@@ -91,9 +91,7 @@ ROUTES = (
 
 
 async def _text(request: web.Request) -> CannedTextRecord:
-    number = request.match_info["text_id"]
-    known = number.isascii() and number.isdigit() and len(number) <= 18
-    found = await canned_texts.find(request.app[PARTS].database, int(number)) if known else None
+    found = await canned_texts.find(request.app[PARTS].database, id_in(request, "text_id"))
     if found is None:
         raise web.HTTPNotFound
     return found

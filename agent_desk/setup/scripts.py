@@ -15,7 +15,7 @@ from aiohttp import web
 from sqlalchemy.exc import IntegrityError
 
 from agent_desk.entrance.gate import Access, Route
-from agent_desk.entrance.visitor import PARTS, language_of, signed_in
+from agent_desk.entrance.visitor import PARTS, id_in, language_of, signed_in
 from agent_desk.knowledge.script_view import fill_labels, placeholder_labels, problem_text
 from agent_desk.languages import NAMES
 from agent_desk.setup.pages import SetupForm, done, form_of, setup_page
@@ -177,9 +177,7 @@ ROUTES = (
 
 
 async def _script(request: web.Request) -> ScriptRecord:
-    number = request.match_info["script_id"]
-    known = number.isascii() and number.isdigit() and len(number) <= 18
-    found = await scripts.find(request.app[PARTS].database, int(number)) if known else None
+    found = await scripts.find(request.app[PARTS].database, id_in(request, "script_id"))
     if found is None:
         raise web.HTTPNotFound
     return found
