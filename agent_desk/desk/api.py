@@ -114,10 +114,11 @@ async def choose_customer(request: web.Request) -> web.StreamResponse:
 
 
 async def show_note(request: web.Request) -> web.StreamResponse:
-    """GET ?pbx=&call=: {"note": my own text} as last saved, for a desk that was reloaded."""
-    document = _own_call(request, request.query)
+    """GET ?pbx=&call=: {"note": my own text} as last saved, for a desk that was reloaded. One's own
+    is never a secret, so a page that asks a moment late gets it too."""
+    pbx, call = _call_of(request.query)
     database = request.app[PARTS].database
-    found = await interactions.of_call(database, document["pbx"], document["call"])
+    found = await interactions.of_call(database, pbx, call)
     login = signed_in(request).agent.login
     note = await interactions.note_of(database, found.id, login) if found else ""
     return json_answer({"note": note})
@@ -127,16 +128,17 @@ async def save_note(request: web.Request) -> web.StreamResponse:
     """POST {"pbx", "call", "note"}: keep the half-written note. {"saved": false} while the call has
     no row yet: send it again."""
     wish = await wish_of(request)
-    document = _own_call(request, wish)
+    pbx, call = _call_of(wish)
     note = _note(wish, request)
-    database = request.app[PARTS].database
-    found = await interactions.of_call(database, document["pbx"], document["call"])
+    database, login = request.app[PARTS].database, signed_in(request).agent.login
+    found = await interactions.of_call(database, pbx, call)
+    # The last letters may come when the wrap-up's time is over and the call has left the screen.
+    if found is None or not await interactions.has_part(database, found.id, login):
+        _own_call(request, wish)
     if found is None:
         return json_answer({"saved": False})
     async with database.transaction() as transaction:
-        await interactions.save_note(
-            transaction, found.id, note, agent=signed_in(request).agent.login
-        )
+        await interactions.save_note(transaction, found.id, note, agent=login)
     return json_answer({"saved": True})
 
 
@@ -175,11 +177,17 @@ async def wrap_up(request: web.Request) -> web.StreamResponse:
 # ---- what they share -----------------------------------------------------------------------------
 
 
-def _own_call(request: web.Request, wish: Mapping[str, Any]) -> dict[str, Any]:
-    """The call on this agent's own screen. Raises HTTPForbidden for somebody else's."""
+def _call_of(wish: Mapping[str, Any]) -> tuple[str, str]:
+    """The PBX and the call that a request names. Raises HTTPBadRequest."""
     pbx, call = wish.get("pbx"), wish.get("call")
     if not isinstance(pbx, str) or not isinstance(call, str) or len(pbx + call) > LONGEST_KEY:
         raise web.HTTPBadRequest
+    return pbx, call
+
+
+def _own_call(request: web.Request, wish: Mapping[str, Any]) -> dict[str, Any]:
+    """The call on this agent's own screen. Raises HTTPForbidden for somebody else's."""
+    pbx, call = _call_of(wish)
     login = signed_in(request).agent.login
     document = request.app[LIVE].screens.call_on_screen(login, pbx, call)
     if document is None or document["state"] == "offered":

@@ -163,6 +163,13 @@ async def join_agents(transaction: Transaction, joined: Iterable[tuple[int, str]
         await connection.execute(make(WrapUp.__table__).on_conflict_do_nothing(), rows)  # type: ignore[arg-type]
 
 
+async def has_part(database: Database, interaction_id: int, agent: str) -> bool:
+    """Whether this agent (login) took part in it."""
+    query = select(WrapUp.id).where(WrapUp.interaction_id == interaction_id, WrapUp.agent == agent)
+    async with database.reading() as session:
+        return await session.scalar(query) is not None
+
+
 async def note_of(database: Database, interaction_id: int, agent: str) -> str:
     """What this agent has written of it so far."""
     query = select(WrapUp.note).where(
