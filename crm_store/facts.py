@@ -92,3 +92,60 @@ class CustomersMoved(Fact):
     from_id: int
     to_id: int
     undone: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackRequested(Fact):
+    """Somebody keeps their place in `queue` and wants to be called."""
+
+    callback_id: int
+    task_id: int
+    queue: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackEnded(Fact):
+    """`state` is "done", "given_up", "taken_over" or "cancelled"."""
+
+    callback_id: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MenuVisited(Fact):
+    """A caller's way through a phone menu is over."""
+
+    visit_id: int
+    customer_id: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurveyAnswered(Fact):
+    """A customer has answered `question` with `value`, 1 to 5."""
+
+    survey_id: int
+    question: str
+    value: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageWanted(Fact):
+    """A message waits in the outbox; `channel` says who sends it."""
+
+    message_id: int
+    channel: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderPlaced(Fact):
+    order_id: int
+    customer_id: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderStateChanged(Fact):
+    """The order is now `state`, and was `before`."""
+
+    order_id: int
+    before: str
+    state: str

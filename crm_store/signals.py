@@ -267,3 +267,36 @@ class ScreenPop(CallSignal, frozen=True, kw_only=True):
     number: str | None
     matches: tuple[dict[str, Any], ...] = ()
     looking_up: bool = False
+
+
+class MenuEntered(CallSignal, frozen=True, kw_only=True):
+    """The caller is in the phone menu `menu` (its code)."""
+
+    language: str
+    menu: str
+
+
+class MenuStep(CallSignal, frozen=True, kw_only=True):
+    """At `place` of the menu the caller heard `heard` (as text) and then keyed `keyed`.
+
+    What must stay secret is keyed as dots, one for each digit.
+    """
+
+    place: str
+    heard: str
+    keyed: str
+    language: str
+
+
+class MenuLeft(CallSignal, frozen=True, kw_only=True):
+    """The menu is over; `to` says where the caller went: a queue, an ending, "" for hanging up."""
+
+    to: str
+
+
+class CallerIdentified(CallSignal, frozen=True, kw_only=True):
+    """The caller has shown who they are; `by` is card, or number. It counts before what the
+    calling number says."""
+
+    customer_id: int
+    by: str

@@ -102,6 +102,41 @@ class VisitState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class OrderState(StrEnum):
+    """Where an order is: being made ready, on its way or waiting to be picked up, or over."""
+
+    PLACED = "placed"
+    RESERVED = "reserved"
+    PACKED = "packed"
+    SHIPPED = "shipped"
+    READY = "ready"
+    DELIVERED = "delivered"
+    CANCELLED = "cancelled"
+    RETURNED = "returned"
+
+
+class CallbackState(StrEnum):
+    """A waiting callback has its place only here, a joined one in Asterisk's queue too; an answered
+    one has its agent, and the customer is being dialled. The others are over: given up means that a
+    person must see to it."""
+
+    WAITING = "waiting"
+    JOINED = "joined"
+    ANSWERED = "answered"
+    DONE = "done"
+    GIVEN_UP = "given_up"
+    TAKEN_OVER = "taken_over"
+    CANCELLED = "cancelled"
+
+
+class MessageState(StrEnum):
+    """A message in the outbox waits, was handed on, or could not be."""
+
+    WAITING = "waiting"
+    SENT = "sent"
+    FAILED = "failed"
+
+
 class Severity(StrEnum):
     LOW = "low"
     NORMAL = "normal"
@@ -168,6 +203,7 @@ class Table(DeclarativeBase):
         datetime: UtcDateTime(),
         dict[str, Any]: JSON(),
         dict[str, str]: JSON(),
+        dict[str, dict[str, str]]: JSON(),
         dict[str, list[int]]: JSON(),
         list[dict[str, Any]]: JSON(),
         list[str]: JSON(),
@@ -176,6 +212,9 @@ class Table(DeclarativeBase):
         ContactKind: _stored(ContactKind),
         Role: _stored(Role),
         CallState: _stored(CallState),
+        CallbackState: _stored(CallbackState),
+        MessageState: _stored(MessageState),
+        OrderState: _stored(OrderState),
         JobState: _stored(JobState),
         Direction: _stored(Direction),
         MoveKind: _stored(MoveKind),

@@ -11,7 +11,16 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_store.models.columns import CallState, Channel, RowId, Table, TaskKind, TaskState
+from crm_store.models.columns import (
+    CallbackState,
+    CallState,
+    Channel,
+    MessageState,
+    RowId,
+    Table,
+    TaskKind,
+    TaskState,
+)
 from crm_store.signals import Direction
 
 
@@ -152,3 +161,105 @@ class MissedRing(Table):
     linkedid: Mapped[str] = mapped_column(String(200))
     cause: Mapped[str] = mapped_column(String(20))
     at: Mapped[datetime]
+
+
+class Callback(Table):
+    """A customer's place in a queue, kept while they wait at home. `arrived_at` is when they came,
+    or the hour that they asked for; `priority` is the place that follows from it, as app_queue
+    takes it. `stand_in` names what holds the place in Asterisk. Its task is what people see."""
+
+    __tablename__ = "callbacks"
+    __table_args__ = (
+        Index(
+            "ix_callbacks_open",
+            "queue",
+            "priority",
+            postgresql_where=text("state IN ('waiting', 'joined', 'answered')"),
+            sqlite_where=text("state IN ('waiting', 'joined', 'answered')"),
+        ),
+        Index(None, "number"),
+    )
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    state: Mapped[CallbackState] = mapped_column(default=CallbackState.WAITING)
+    task_id: Mapped[int] = mapped_column(RowId, ForeignKey("tasks.id"), unique=True)
+    queue: Mapped[str] = mapped_column(String(100))
+    number: Mapped[str] = mapped_column(String(40))
+    name: Mapped[str] = mapped_column(default="")
+    language: Mapped[str] = mapped_column(String(20), default="en")
+    customer_id: Mapped[int | None] = mapped_column(RowId, ForeignKey("customers.id"), index=True)
+    interaction_id: Mapped[int | None] = mapped_column(RowId, ForeignKey("interactions.id"))
+    pbx: Mapped[str] = mapped_column(String(100), default="")
+    linkedid: Mapped[str] = mapped_column(String(200), default="")
+    arrived_at: Mapped[datetime]
+    head_start_seconds: Mapped[int] = mapped_column(default=0)
+    priority: Mapped[int]
+    not_before: Mapped[datetime]
+    tries: Mapped[int] = mapped_column(default=0)
+    stand_in: Mapped[str] = mapped_column(String(200), default="")
+    agent: Mapped[str | None] = mapped_column(String(100))
+    outcome: Mapped[str] = mapped_column(default="")
+    requested_at: Mapped[datetime]
+    changed_at: Mapped[datetime]
+
+
+class Survey(Table):
+    """A customer was asked what they think of a call; the answers are rows of their own.
+
+    `agreed` is whether they gave leave to be asked, None while they have not said.
+    """
+
+    __tablename__ = "surveys"
+    __table_args__ = (
+        UniqueConstraint("pbx", "linkedid"),
+        Index(None, "customer_id", "asked_at"),
+        Index(None, "number", "asked_at"),
+    )
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    pbx: Mapped[str] = mapped_column(String(100))
+    linkedid: Mapped[str] = mapped_column(String(200))
+    customer_id: Mapped[int | None] = mapped_column(RowId, ForeignKey("customers.id"))
+    number: Mapped[str] = mapped_column(String(40), default="")
+    queue: Mapped[str] = mapped_column(String(100), default="")
+    agent: Mapped[str] = mapped_column(String(100), default="")
+    language: Mapped[str] = mapped_column(String(20), default="en")
+    agreed: Mapped[bool | None]
+    asked_at: Mapped[datetime]
+
+
+class SurveyAnswer(Table):
+    """One answer, 1 to 5; `question` is its code, as the house's survey had it then."""
+
+    __tablename__ = "survey_answers"
+
+    survey_id: Mapped[int] = mapped_column(RowId, ForeignKey("surveys.id"), primary_key=True)
+    question: Mapped[str] = mapped_column(String(100), primary_key=True)
+    value: Mapped[int]
+    at: Mapped[datetime]
+
+
+class OutboxMessage(Table):
+    """A message that is to go out. `recipient` is what the channel needs: E.164, an address."""
+
+    __tablename__ = "outbox_messages"
+    __table_args__ = (
+        Index(None, "customer_id", "written_at"),
+        Index(
+            "ix_outbox_messages_waiting",
+            "id",
+            postgresql_where=text("state = 'waiting'"),
+            sqlite_where=text("state = 'waiting'"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    state: Mapped[MessageState] = mapped_column(default=MessageState.WAITING)
+    channel: Mapped[Channel]
+    recipient: Mapped[str]
+    text: Mapped[str]
+    idempotency_key: Mapped[str] = mapped_column(String(200), unique=True)
+    customer_id: Mapped[int | None] = mapped_column(RowId, ForeignKey("customers.id"))
+    interaction_id: Mapped[int | None] = mapped_column(RowId, ForeignKey("interactions.id"))
+    written_by: Mapped[str] = mapped_column(String(100))
+    written_at: Mapped[datetime]

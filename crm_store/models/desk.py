@@ -69,9 +69,11 @@ class AgentStateEntry(Table):
 
 class Queue(Table):
     """A queue. `overflow` is where a caller goes after `max_wait_seconds`: a queue's name,
-    "voicemail" or "hangup". `titles` are by language. A wrap-up may be lengthened by at most
-    `wrap_up_extra_seconds`; after `missed_rings` unanswered rings an agent is paused (0: never).
-    `script` is a script's code."""
+    "waiting_menu", "voicemail" or "hangup". `titles` are by language. A wrap-up may be lengthened
+    by at most `wrap_up_extra_seconds`; after `missed_rings` unanswered rings an agent is paused (0:
+    never). `script` is a script's code. VIPs and members pass those who came at most their head
+    start before them; the agent who last served the customer is rung alone for
+    `preferred_agent_seconds` (0: not)."""
 
     __tablename__ = "queues"
 
@@ -91,6 +93,9 @@ class Queue(Table):
     wrap_up_extra_seconds: Mapped[int] = mapped_column(default=300)
     missed_rings: Mapped[int] = mapped_column(default=3)
     script: Mapped[str | None] = mapped_column(String(100))
+    vip_head_start_seconds: Mapped[int] = mapped_column(default=180)
+    member_head_start_seconds: Mapped[int] = mapped_column(default=60)
+    preferred_agent_seconds: Mapped[int] = mapped_column(default=8)
     position: Mapped[int] = mapped_column(default=0)
 
 

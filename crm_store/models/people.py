@@ -69,7 +69,8 @@ class ContactPoint(Table):
 
 
 class Card(Table):
-    """A member card; its number ends in a check digit and belongs to one customer."""
+    """A member card; its number ends in a check digit and belongs to one customer. `pin_hash` is
+    argon2's, None where the customer has no PIN."""
 
     __tablename__ = "cards"
 
@@ -78,6 +79,7 @@ class Card(Table):
     number: Mapped[str] = mapped_column(String(32), unique=True)
     opened_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
+    pin_hash: Mapped[str | None]
 
 
 class PointsEntry(Table):

@@ -27,10 +27,13 @@ from crm_store.models import (
 class QueueRecord:
     """A queue's settings. `strategy` is Asterisk's word; `dispositions` are codes, in order.
 
-    After `max_wait_seconds` a caller goes to `overflow`: a queue's name, "voicemail" or "hangup".
-    A caller who presses `exit_key` goes to `exit_target`, written the same way; "" for no such key.
-    A wrap-up may be lengthened by `wrap_up_extra_seconds` in all; after `missed_rings` unanswered
-    rings in a row an agent is paused (0: never). `script` is a script's code.
+    After `max_wait_seconds` a caller goes to `overflow`: a queue's name, "waiting_menu" (which
+    offers to wait on, to be called back or to leave a message), "voicemail" or "hangup". A caller
+    who presses `exit_key` goes to `exit_target`, written the same way; "" for no such key. A
+    wrap-up may be lengthened by `wrap_up_extra_seconds` in all; after `missed_rings` unanswered
+    rings in a row an agent is paused (0: never). `script` is a script's code. VIPs and members
+    stand as if they had come their head start earlier (queue_places.py); whoever last served the
+    customer is rung alone for `preferred_agent_seconds` first (0: not).
     """
 
     name: str
@@ -49,6 +52,9 @@ class QueueRecord:
     wrap_up_extra_seconds: int = 300
     missed_rings: int = 3
     script: str | None = None
+    vip_head_start_seconds: int = 180
+    member_head_start_seconds: int = 60
+    preferred_agent_seconds: int = 8
     position: int = 0
 
     def title(self, language: str) -> str:
@@ -115,6 +121,9 @@ async def save(transaction: Transaction, queue: QueueRecord) -> None:
         "wrap_up_extra_seconds": queue.wrap_up_extra_seconds,
         "missed_rings": queue.missed_rings,
         "script": queue.script,
+        "vip_head_start_seconds": queue.vip_head_start_seconds,
+        "member_head_start_seconds": queue.member_head_start_seconds,
+        "preferred_agent_seconds": queue.preferred_agent_seconds,
         "position": queue.position,
     }
     queue_id = await session.scalar(
@@ -372,5 +381,8 @@ def _record(row: Queue, offered: Sequence[str]) -> QueueRecord:
         wrap_up_extra_seconds=row.wrap_up_extra_seconds,
         missed_rings=row.missed_rings,
         script=row.script,
+        vip_head_start_seconds=row.vip_head_start_seconds,
+        member_head_start_seconds=row.member_head_start_seconds,
+        preferred_agent_seconds=row.preferred_agent_seconds,
         position=row.position,
     )
