@@ -1,8 +1,8 @@
 """The push: one WebSocket per desk, numbered frames of keyed documents per topic.
 
 Owns the protocol of docs/push.md on the server's side: snapshots, frames, numbers, coalescing,
-fan-out, and what becomes of clients that are slow, silent or talk rubbish. Refuses to know what a
-document means (live_state.py) and who may sign in (sessions.py).
+fan-out, and what becomes of clients that are slow, silent, greedy or talk rubbish. Refuses to know
+what a document means (live_state.py) and who may sign in (sessions.py).
 
 A change of an immediate topic is written to the sockets inside `Topic.change`, without a task and
 without an await: that is the path of the screen pop. A broadcast frame is built once for all desks.
@@ -19,6 +19,8 @@ from typing import Any
 
 import orjson
 from aiohttp import WSMsgType, web
+
+from agent_desk.live.push_allowance import Allowance
 
 log = logging.getLogger(__name__)
 
@@ -52,13 +54,16 @@ MESSAGE_BYTES = 16_384
 """The largest message a client may send."""
 
 MISTAKES = 10
-"""A client is closed with code 1008 after this many messages that make no sense."""
+"""A client that makes this many mistakes at once is closed with code 1008."""
+
+MISTAKES_PER_MINUTE = 6.0
+"""So many mistakes are forgiven in the long run: a page that is open all day is not thrown out."""
 
 TOPICS = 500
 """Topics that one connection may follow: all agents of a large desk."""
 
 SNAPSHOTS_PER_SECOND = 5.0
-"""Snapshots a client may ask for in the long run; more count as mistakes."""
+"""Snapshots a client may ask for in the long run; more wait, and what it says next with them."""
 
 SNAPSHOT_BURST = 40.0
 
@@ -105,8 +110,8 @@ class PushSession:
 class Desk:
     """One connected client: where its frames are written, and how far behind it is."""
 
-    __slots__ = ("_allowance", "_allowance_at", "behind_since", "mistakes", "session", "stale",
-                 "topics", "transport", "ws")  # fmt: skip
+    __slots__ = ("behind_since", "mistakes", "session", "snapshots", "stale", "topics",
+                 "transport", "ws")  # fmt: skip
 
     def __init__(
         self, ws: web.WebSocketResponse, transport: asyncio.Transport, session: PushSession
@@ -117,19 +122,9 @@ class Desk:
         self.topics: set[Topic] = set()
         self.stale: set[Topic] = set()
         self.behind_since: float | None = None
-        self.mistakes = 0
-        self._allowance = SNAPSHOT_BURST
-        self._allowance_at = asyncio.get_running_loop().time()
-
-    def may_take_snapshot(self) -> bool:
         now = asyncio.get_running_loop().time()
-        earned = (now - self._allowance_at) * SNAPSHOTS_PER_SECOND
-        self._allowance = min(SNAPSHOT_BURST, self._allowance + earned)
-        self._allowance_at = now
-        if self._allowance < 1:
-            return False
-        self._allowance -= 1
-        return True
+        self.snapshots = Allowance(SNAPSHOT_BURST, SNAPSHOTS_PER_SECOND, now)
+        self.mistakes = Allowance(MISTAKES - 1, MISTAKES_PER_MINUTE / 60, now)
 
 
 class Topic:
@@ -410,17 +405,17 @@ async def serve_desk(
         return ws
     desk = Desk(ws, transport, session)
     hub.join(desk)
+    loop = asyncio.get_running_loop()
     try:
         async for message in ws:
             mistake = (
-                _obey(desk, hub, message.data)
+                await _obey(desk, hub, message.data)
                 if message.type is WSMsgType.TEXT
                 else "send JSON in text frames"
             )
             if mistake:
-                desk.mistakes += 1
                 hub.counters.mistakes += 1
-                if desk.mistakes >= MISTAKES:
+                if desk.mistakes.take(loop.time()):
                     log.warning("push: %s talks rubbish; connection closed", session.login)
                     await ws.close(code=1008, message=b"too many mistakes")
                     break
@@ -432,8 +427,8 @@ async def serve_desk(
     return ws
 
 
-def _obey(desk: Desk, hub: PushHub, text: str) -> str | None:
-    """Do what the client asks; the answer is what is wrong with it, or None."""
+async def _obey(desk: Desk, hub: PushHub, text: str) -> str | None:
+    """Do what the client asks, in its time; the answer is what is wrong with it, or None."""
     try:
         wish = orjson.loads(text)
     except ValueError:
@@ -455,7 +450,10 @@ def _obey(desk: Desk, hub: PushHub, text: str) -> str | None:
             return f"there is no topic {name[:80]!r} for you"
         if len(desk.topics) >= TOPICS and hub.topics.get(name) not in desk.topics:
             return f"a connection follows at most {TOPICS} topics"
-        if not desk.may_take_snapshot():
-            return "too many snapshots; wait a second"
+        # Nothing more is read of a greedy client meanwhile; an honest one loses no topic.
+        if early := desk.snapshots.take(asyncio.get_running_loop().time()):
+            await asyncio.sleep(early)
+            if desk not in hub.desks:
+                return None
         hub.follow(desk, hub.topic(name))
     return None

@@ -20,6 +20,7 @@ export class Push {
   #silence = 0;
   #socket = null;
   #again = 0;
+  #awaited = new Set();
 
   /**
    * onFrame(frame) after each frame was applied; onConnection("connected" | "lost" | "over").
@@ -63,6 +64,7 @@ export class Push {
     this.#socket = socket;
     socket.onopen = () => {
       this.#pause = FIRST_PAUSE_MS;
+      this.#awaited.clear();
       // One by one: a topic that is refused keeps none of the others away.
       for (const topic of this.#topics) socket.send(JSON.stringify({ subscribe: [topic] }));
       this.#listenForSilence();
@@ -74,10 +76,20 @@ export class Push {
       if (frame.beat !== undefined) this.#beat = frame.beat;
       const missed = this.state.apply(frame);
       if (frame.topic === undefined || !this.#topics.includes(frame.topic)) return;
-      if (missed !== null) socket.send(JSON.stringify({ resync: missed }));
-      else this.#onFrame(frame);
+      if (missed !== null) this.#resync(missed);
+      else {
+        if (frame.snapshot !== undefined) this.#awaited.delete(frame.topic);
+        this.#onFrame(frame);
+      }
     };
     socket.onclose = (close) => this.#lost(socket, close.code);
+  }
+
+  /** A snapshot is asked for once: the frames that come before it show the same gap. */
+  #resync(topic) {
+    if (this.#awaited.has(topic)) return;
+    this.#awaited.add(topic);
+    this.#socket.send(JSON.stringify({ resync: topic }));
   }
 
   #lost(socket, code) {

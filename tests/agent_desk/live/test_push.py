@@ -17,6 +17,7 @@ import websockets
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from agent_desk.live import push
 from agent_desk.live.live_state import LiveState
 from agent_desk.live.push import MISTAKES, PushHub, PushSession, serve_desk, text_frame
 from crm_store import signals as s
@@ -232,18 +233,35 @@ async def test_a_message_too_large_closes_that_client_only(served: Served) -> No
         await good.until_event("ScreenPop")
 
 
-async def test_asking_for_snapshots_without_end_is_stopped(served: Served) -> None:
+async def test_a_page_open_all_day_is_forgiven_its_mistakes(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A day's mistakes, one at a time: forgiven as fast as they come.
+    monkeypatch.setattr(push, "MISTAKES_PER_MINUTE", 1e9)
     async with connected(served.url) as client:
-        await client.subscribe("calls")
+        for _ in range(20 * MISTAKES):
+            await client.socket.send("rubbish")
+            assert (await client.next())["error"]
+        await client.subscribe("queues")
 
-        async def ask_for_ever() -> None:
-            while True:
-                await client.say({"resync": "calls"})
-                await client.next()
 
-        with pytest.raises(websockets.ConnectionClosed):
-            await ask_for_ever()
-        assert client.socket.close_code == 1008
+async def test_who_asks_for_too_many_snapshots_waits_and_loses_none(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(push, "SNAPSHOT_BURST", 2.0)
+    monkeypatch.setattr(push, "SNAPSHOTS_PER_SECOND", 200.0)
+    asked = 5 * MISTAKES
+    async with connected(served.url) as client, connected(served.url) as other:
+        for _ in range(asked):
+            await client.say({"resync": "calls"})
+        await client.say("rubbish")
+        await other.subscribe("agent:lin")
+
+        answers = [await client.next() for _ in range(asked + 1)]
+
+    assert all("snapshot" in frame for frame in answers[:-1])
+    assert answers[-1]["error"]
+    assert served.hub.counters.mistakes == 1
 
 
 def never_reading(url: str) -> socket.socket:
