@@ -46,7 +46,7 @@ from tools.system_programs import (
 
 MADE_IN = VENV / "made-in"
 VENDOR = ROOT / "agent_desk" / "static" / "vendor"
-LOCALE = ROOT / "agent_desk" / "locale"
+LOCALES = (ROOT / "agent_desk" / "locale", ROOT / "ivr" / "locale")
 TAIL_LINES = 15
 
 
@@ -206,11 +206,12 @@ def asset_names() -> list[str]:
 
 
 def translations() -> list[Path]:
-    return sorted(LOCALE.glob("*/LC_MESSAGES/*.po"))
+    return sorted(path for folder in LOCALES for path in folder.glob("*/LC_MESSAGES/*.po"))
 
 
 def compile_translations() -> None:
     command(PYTHON, "-m", "agent_desk.languages")
+    command(PYTHON, "-m", "ivr.prompts")
 
 
 # --- what each goal needs ---------------------------------------------------------------------
