@@ -17,6 +17,7 @@ from crm_store.bus import Bus
 from crm_store.signals import (
     CallAnswered,
     CallEnded,
+    CallerIdentified,
     CallerRecognised,
     CallMerged,
     CallOffered,
@@ -33,6 +34,8 @@ log = logging.getLogger(__name__)
 Cards = tuple[dict[str, Any], ...]
 LookUp = Callable[[str], Awaitable[Cards]]
 """From an E.164 number to the cards of all who have it, most recent first."""
+LookUpCustomer = Callable[[int], Awaitable[Cards]]
+"""From a customer's id to that one card; none if there is no such customer."""
 
 GRACE_SECONDS: Final = 0.03
 """How long a pop waits for its card before it goes out without."""
@@ -52,6 +55,8 @@ class CallerLookUp:
     caller: str
     caller_name: str
     number: str | None
+    customer_id: int | None = None
+    """Whom the caller has shown to be: it counts before the number."""
     cards: Cards = ()
     done: bool = False
     found_at: float = 0.0
@@ -71,18 +76,21 @@ class ScreenPops:
         look_up: LookUp,
         agent_of: Callable[[str], str],
         *,
+        look_up_customer: LookUpCustomer,
         grace_seconds: float = GRACE_SECONDS,
         fresh_seconds: float = FRESH_SECONDS,
     ) -> None:
         self._bus = bus
         self._to_number = to_number
         self._look_up = look_up
+        self._look_up_customer = look_up_customer
         self._agent_of = agent_of
         self._grace_seconds = grace_seconds
         self._fresh_seconds = fresh_seconds
         self._calls: dict[tuple[str, str], CallerLookUp] = {}
         self._handlers: dict[type[Signal], Callable[[Any], None]] = {
             CallStarted: self._on_started,
+            CallerIdentified: self._on_identified,
             CallOffered: self._on_offered,
             CallOfferEnded: self._on_offer_ended,
             CallAnswered: self._on_answered,
@@ -110,6 +118,12 @@ class ScreenPops:
         if outbound and signal.agent:
             self._on_offered(_as_offer(signal))
 
+    def _on_identified(self, signal: CallerIdentified) -> None:
+        known = self._calls.get((signal.pbx, signal.call))
+        if known is not None and known.customer_id != signal.customer_id:
+            known.customer_id = signal.customer_id
+            self._start(known)
+
     def _on_answered(self, signal: CallAnswered) -> None:
         """Picked up or taken out of parking: this phone never rang with it."""
         known = self._calls.get((signal.pbx, signal.call))
@@ -119,7 +133,8 @@ class ScreenPops:
     def _on_offered(self, signal: CallOffered) -> None:
         known = self._known(signal.pbx, signal.call, signal.caller, "")
         loop = asyncio.get_running_loop()
-        if known.done and known.number and loop.time() - known.found_at > self._fresh_seconds:
+        nameable = known.number or known.customer_id
+        if known.done and nameable and loop.time() - known.found_at > self._fresh_seconds:
             self._start(known)
         if known.done:
             self._pop(signal, known)
@@ -176,11 +191,10 @@ class ScreenPops:
         known.task = asyncio.get_running_loop().create_task(self._find(known))
 
     async def _find(self, known: CallerLookUp) -> None:
-        assert known.number is not None
         while True:
             try:
                 async with asyncio.timeout(ATTEMPT_SECONDS):
-                    known.cards = await self._look_up(known.number)
+                    known.cards = await self._cards_of(known)
             except Exception as error:
                 log.warning("a caller could not be looked up yet: %s", type(error).__name__)
                 await asyncio.sleep(RETRY_SECONDS)
@@ -196,6 +210,11 @@ class ScreenPops:
         for endpoint, (signal, _) in list(known.waiting.items()):
             self._forget_waiting(known, endpoint)
             self._pop(signal, known)
+
+    async def _cards_of(self, known: CallerLookUp) -> Cards:
+        if known.customer_id is not None:
+            return await self._look_up_customer(known.customer_id)
+        return await self._look_up(known.number) if known.number is not None else ()
 
     def _forget_waiting(self, known: CallerLookUp, endpoint: str) -> None:
         _, timer = known.waiting.pop(endpoint, (None, None))

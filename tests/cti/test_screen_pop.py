@@ -12,6 +12,7 @@ from crm_store.people.phone_numbers import to_e164
 from crm_store.signals import (
     CallAnswered,
     CallEnded,
+    CallerIdentified,
     CallerRecognised,
     CallMerged,
     CallOffered,
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.unit
 
 AGENTS = {"PJSIP/1001": "lin", "PJSIP/1002": "maria"}
 WANG = {"id": 1, "name": "王芳"}
+GARCIA = {"id": 2, "name": "García"}
 
 
 class Store:
@@ -47,6 +49,9 @@ class Store:
         await self.open.wait()
         return (WANG,) if number == "+8613800138000" else ()
 
+    async def look_up_customer(self, customer_id: int) -> tuple[dict[str, Any], ...]:
+        return (GARCIA,) if customer_id == GARCIA["id"] else ()
+
 
 class Scene:
     def __init__(self, grace: float = 10.0, fresh: float = 10.0) -> None:
@@ -59,6 +64,7 @@ class Scene:
             lambda text: to_e164(text, "CN"),
             self.store.look_up,
             lambda endpoint: AGENTS.get(endpoint, ""),
+            look_up_customer=self.store.look_up_customer,
             grace_seconds=grace,
             fresh_seconds=fresh,
         )
@@ -84,9 +90,13 @@ class Scene:
                 await self._changed.wait()
         return self.shown[count - 1]
 
-    async def recognised(self) -> None:
+    async def recognised(self, card: dict[str, Any] | None = None) -> None:
+        """The store has answered, with this card if one is given."""
         async with asyncio.timeout(10):
-            while not any(isinstance(signal, CallerRecognised) for signal in self.news):
+            while not any(
+                isinstance(signal, CallerRecognised) and (card is None or signal.matches == (card,))
+                for signal in self.news
+            ):
                 self._changed.clear()
                 await self._changed.wait()
 
@@ -97,6 +107,16 @@ def started(caller: str, call: str = "1", direction: Direction = Direction.INBOU
 
 def offered(endpoint: str = "PJSIP/1001", call: str = "1") -> CallOffered:
     return CallOffered(pbx="main", call=call, endpoint=endpoint, queue="sales", caller="")
+
+
+@pytest.mark.parametrize("caller", ["138 0013 8000", "anonymous"])
+async def test_who_was_shown_in_the_menu_counts_before_the_number(caller: str) -> None:
+    scene = Scene()
+    scene.tell(started(caller))
+    scene.tell(CallerIdentified(pbx="main", call="1", customer_id=2, by="card"))
+    await scene.recognised(GARCIA)
+    scene.tell(offered())
+    assert [pop.matches for pop in scene.shown] == [(GARCIA,)]
 
 
 async def test_the_card_is_in_the_pop_and_asked_for_once() -> None:

@@ -172,7 +172,7 @@ async def test_the_pop_is_out_before_the_phone_says_that_it_rings(
 ) -> None:
     phone = await agent_phone(sip_network, pbx, "1001", answer_after=0.2)
 
-    async def look_up(number: str) -> tuple[dict[str, Any], ...]:
+    async def look_up(number: str | int) -> tuple[dict[str, Any], ...]:
         return ({"id": 7, "name": "王芳", "number": number},)
 
     async with switchboard_of(pbx) as (board, heard, bus):
@@ -181,6 +181,7 @@ async def test_the_pop_is_out_before_the_phone_says_that_it_rings(
             lambda text: to_e164(text, "CN"),
             look_up,
             lambda endpoint: {"PJSIP/1001": "lin"}.get(endpoint, ""),
+            look_up_customer=look_up,
         )
         bus.listen(pops.on_signal)
         await board.agents.sign_in("lin", ["service"])
