@@ -1,0 +1,1 @@
+"""The phone menus: what a customer hears and keys, and where the call goes on."""

@@ -1,0 +1,1 @@
+"""Speaking with a caller: the line, and the conversation on it."""
