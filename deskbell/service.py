@@ -127,7 +127,13 @@ class Service:
             self._stack.push_async_callback(self.phones.close)
             await self.phones.restore()
         journal = Journal(self.database, self.bus, self._to_number, self._live_on)
-        pops = ScreenPops(self.bus, self._to_number, self._look_up, self._agent_with_phone)
+        pops = ScreenPops(
+            self.bus,
+            self._to_number,
+            self._look_up,
+            self._agent_with_phone,
+            look_up_customer=self._look_up_customer,
+        )
         self.bus.listen(pops.on_signal)
         self._stack.push_async_callback(pops.close)
         self._missed_rings = MissedRings(
@@ -383,6 +389,10 @@ class Service:
     async def _look_up(self, number: str) -> tuple[dict[str, Any], ...]:
         found = await customers.find_by_phone(self.database, number)
         return tuple(card.as_dict() for card in found)
+
+    async def _look_up_customer(self, customer_id: int) -> tuple[dict[str, Any], ...]:
+        card = await customers.card(self.database, customer_id)
+        return (card.as_dict(),) if card is not None else ()
 
 
 def _seats(agents: Sequence[AgentRecord]) -> list[AgentSeat]:
