@@ -3,7 +3,7 @@
 
 import { articleBody } from "./article_view.js";
 import { el, icon, name, show, textsOf } from "./elements.js";
-import { get, post, Refused } from "./requests.js";
+import { get, latest, post, Refused } from "./requests.js";
 
 const PAUSE_MS = 150;
 const NOTE_PAUSE_MS = 1_200;
@@ -15,8 +15,8 @@ export function mount(place, workplace) {
   const list = find("list");
   const reader = find("article");
   const note = document.querySelector("[data-note]");
+  const nextLook = latest();
   let timer = 0;
-  let turn = 0;
   let shown = null;
   let open = null;
   let cameFrom = null;
@@ -61,18 +61,18 @@ export function mount(place, workplace) {
 
   async function look() {
     clearTimeout(timer);
-    const mine = ++turn;
+    const signal = nextLook();
     const words = field.value.trim();
     let found;
     try {
       const answer = words
-        ? await get("/api/articles", { ...asked(), find: field.value })
-        : await post("/api/articles/suggest", { ...asked(), note: note.value });
+        ? await get("/api/articles", { ...asked(), find: field.value }, { signal })
+        : await post("/api/articles/suggest", { ...asked(), note: note.value }, { signal });
       found = answer.articles;
     } catch {
       return;
     }
-    if (mine !== turn) return;
+    if (signal.aborted) return;
     find("head").textContent = words ? texts.found : texts.suggested;
     show(list, [words && found.length === 0 ? words : "", found], () => {
       if (found.length > 0) return found.map(line);

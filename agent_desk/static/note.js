@@ -2,7 +2,7 @@
 // found again after a reload, a reconnect, or at another computer.
 
 import { texts } from "./elements.js";
-import { get, post } from "./requests.js";
+import { get, latest, post } from "./requests.js";
 
 const PAUSE_MS = 700;
 const AGAIN_MS = 3_000;
@@ -14,6 +14,7 @@ export class Note {
   #call = null;
   #timer = 0;
   #sending = false;
+  #nextReading = latest();
 
   constructor(field, said) {
     this.#field = field;
@@ -41,6 +42,7 @@ export class Note {
     const key = call && keyOf(call);
     if ((this.#call && keyOf(this.#call)) === key) return;
     this.#leave();
+    const signal = this.#nextReading();
     this.#call = call;
     this.#field.disabled = call === null;
     this.#say("");
@@ -56,7 +58,7 @@ export class Note {
     }
     const before = this.#field.value;
     try {
-      const { note } = await get("/api/call/note", { pbx: call.pbx, call: call.call });
+      const { note } = await get("/api/call/note", { pbx: call.pbx, call: call.call }, { signal });
       // Whoever has begun to write meanwhile knows better.
       if (this.#call === call && this.#field.value === before && note) this.#field.value = note;
     } catch {

@@ -26,6 +26,19 @@ export async function post(path, wish = {}, options = {}) {
   );
 }
 
+/**
+ * For requests of which only the last one counts: each call of the answer breaks the request before
+ * off, and gives the signal for the next. A page open all day must not gather what nobody waits for.
+ */
+export function latest() {
+  let last = new AbortController();
+  return () => {
+    last.abort();
+    last = new AbortController();
+    return last.signal;
+  };
+}
+
 async function answered(response) {
   const answer = await response.json();
   if (!response.ok) throw new Refused(response.status, answer.error, answer.field);

@@ -2,7 +2,7 @@
 // finds it again.
 
 import { el } from "./elements.js";
-import { get, post, Refused } from "./requests.js";
+import { get, latest, post, Refused } from "./requests.js";
 import { scriptStep, texts } from "./script_view.js";
 
 const TYPING_MS = 600;
@@ -11,6 +11,7 @@ const LATER_MS = 1_000;
 export function mount(place, workplace) {
   const find = (which) => place.querySelector(`[data-script-${which}]`);
   const chosen = new Map();
+  const nextLoad = latest();
   let shown = null;
   let view = null;
   let step = null;
@@ -18,32 +19,35 @@ export function mount(place, workplace) {
   let sending = Promise.resolve();
 
   place.hidden = true;
-  workplace.listen(({ call, customer }) => {
+  workplace.listen(({ call, customer, calls }) => {
+    for (const key of chosen.keys()) {
+      if (!calls.some((one) => one.key === key)) chosen.delete(key);
+    }
     // The customer is part of it: a name that was missing is known now.
     const meant = call?.queue ? `${call.key} ${call.state === "offered"} ${customer?.id}` : null;
     if (meant === shown) return;
     shown = meant;
     clearTimeout(timer);
-    if (meant === null) draw(null);
-    else load(call);
+    if (meant !== null) load(call);
+    else {
+      nextLoad();
+      draw(null);
+    }
   });
 
   const asked = () => ({ pbx: workplace.call.pbx, call: workplace.call.call });
   const language = () => chosen.get(workplace.call.key) ?? "";
 
   async function load(call) {
-    const meant = shown;
+    const signal = nextLoad();
+    const wish = { pbx: call.pbx, call: call.call, language: chosen.get(call.key) ?? "" };
     let answer = null;
     try {
-      answer = await get("/api/script", {
-        pbx: call.pbx,
-        call: call.call,
-        language: chosen.get(call.key) ?? "",
-      });
+      answer = await get("/api/script", wish, { signal });
     } catch (error) {
       if (!(error instanceof Refused)) answer = { later: true };
     }
-    if (shown !== meant) return;
+    if (signal.aborted) return;
     if (answer?.later) timer = setTimeout(() => load(call), LATER_MS);
     else draw(answer?.script ? answer : null);
   }

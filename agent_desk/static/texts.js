@@ -2,7 +2,7 @@
 // puts one in where it stands.
 
 import { el, icon, show, textsOf } from "./elements.js";
-import { get, post, Refused } from "./requests.js";
+import { get, latest, post, Refused } from "./requests.js";
 import { spoken } from "./script_view.js";
 
 const PAUSE_MS = 150;
@@ -14,9 +14,9 @@ export function mount(place, workplace) {
   const list = place.querySelector("[data-texts-list]");
   const select = place.querySelector("[data-texts-language]");
   const note = document.querySelector("[data-note]");
+  const nextLook = latest();
   let chosenLanguage = "";
   let timer = 0;
-  let turn = 0;
   let shown = null;
 
   const asked = () =>
@@ -31,18 +31,15 @@ export function mount(place, workplace) {
   });
 
   async function look() {
-    const mine = ++turn;
+    const signal = nextLook();
     let answer;
     try {
-      answer = await get("/api/texts", {
-        ...asked(),
-        find: field.value,
-        language: chosenLanguage,
-      });
+      const wish = { ...asked(), find: field.value, language: chosenLanguage };
+      answer = await get("/api/texts", wish, { signal });
     } catch {
       return;
     }
-    if (mine !== turn) return;
+    if (signal.aborted) return;
     select.value = answer.language;
     show(list, answer, () =>
       answer.texts.length > 0

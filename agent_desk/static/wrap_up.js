@@ -4,7 +4,7 @@
 import { DispositionTree } from "./disposition_tree.js";
 import { texts } from "./elements.js";
 import { FollowUp } from "./follow_up.js";
-import { get, post, Refused } from "./requests.js";
+import { get, latest, post, Refused } from "./requests.js";
 import { mount as mountTimeLeft } from "./time_left.js";
 
 export function mount(panel, workplace) {
@@ -15,6 +15,7 @@ export function mount(panel, workplace) {
   const followUp = new FollowUp(part("follow-up"));
   let offeredFor = null;
   let proposed = null;
+  const nextOffer = latest();
 
   const tree = new DispositionTree(part("dispositions"), part("trail"), (chosen) => {
     if (chosen) problem.hidden = true;
@@ -31,7 +32,8 @@ export function mount(panel, workplace) {
     problem.hidden = true;
     followUp.begin(key !== null);
     tree.offer([]);
-    if (key !== null) offer(key, call.queue);
+    const signal = nextOffer();
+    if (key !== null) offer(call.queue, signal);
   });
 
   /** A script's word on how the call was settled; the agent may choose otherwise. */
@@ -40,15 +42,15 @@ export function mount(panel, workplace) {
     if (tree.chosen === null) tree.pick(code);
   };
 
-  async function offer(key, queue) {
+  async function offer(queue, signal) {
     let found = [];
     try {
-      found = (await get("/api/dispositions", { queue })).dispositions;
+      found = (await get("/api/dispositions", { queue }, { signal })).dispositions;
     } catch {
-      if (offeredFor === key) offeredFor = null;
+      if (!signal.aborted) offeredFor = null;
       return;
     }
-    if (offeredFor !== key) return;
+    if (signal.aborted) return;
     tree.offer(found);
     if (proposed !== null) tree.pick(proposed);
   }
