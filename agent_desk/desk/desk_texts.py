@@ -93,6 +93,7 @@ def desk_texts(_: Language) -> dict[str, Any]:
         "last_served_by": _("Last served by"),
         "via": _("via"),
         "keyed": _("Keyed"),
+        "in_menu": _("In the phone menu"),
         "longest": _("longest"),
         "no_agents": _("no agents"),
         "free": _("free"),

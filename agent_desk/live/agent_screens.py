@@ -43,15 +43,18 @@ def moment(at: float | None) -> float:
 
 class AgentScreens:
     """Every agent's topic. `calls` are the live calls' documents by key; `state_of` gives an
-    agent's own state document when they are first seen."""
+    agent's own state document when they are first seen, `menu_of` (PBX, call) what the caller did
+    in the phone menu."""
 
     def __init__(
         self,
         hub: PushHub,
         calls: Mapping[str, Document],
         state_of: Callable[[str], Document],
+        menu_of: Callable[[str, str], Document | None],
     ) -> None:
         self._hub = hub
+        self._menu_of = menu_of
         self._calls = calls
         self._state_of = state_of
         # Which agents have a call on their screen: the signals of a call's end do not name them.
@@ -145,6 +148,7 @@ class AgentScreens:
             "matches": [shown_card(card)] if card else [],
             "looking_up": False,
             "chosen": False,
+            "menu": self._menu_of(call["pbx"], call["call"]),
         }
         topic.change("Restored", None, {"call:" + key: call, "pop:" + key: pop})
 
@@ -173,6 +177,8 @@ class AgentScreens:
     def _popped(self, signal: s.ScreenPop) -> None:
         self.pops += 1
         key = call_key(signal.pbx, signal.call)
+        menu = self._menu_of(signal.pbx, signal.call)
+        guess = guessed_language(signal.number)
         document = {
             "pbx": signal.pbx,
             "call": signal.call,
@@ -181,10 +187,11 @@ class AgentScreens:
             "caller_name": signal.caller_name[:CALLER_NAME_LENGTH],
             "number": signal.number,
             "shown_number": shown_number(signal.number) if signal.number else "",
-            "language_guess": guessed_language(signal.number),
+            "language_guess": menu["language"] if menu else guess,
             "matches": [shown_card(card) for card in signal.matches],
             "looking_up": signal.looking_up,
             "chosen": False,
+            "menu": menu,
         }
         number, card = self._expected.get(signal.agent, (None, None))
         if card is not None and number == signal.number:

@@ -13,6 +13,7 @@ from typing import Any
 
 from agent_desk.live.agent_screens import AgentScreens, call_key, moment
 from agent_desk.live.caller_display import CALLER_NAME_LENGTH, shown_number
+from agent_desk.live.menu_trails import MenuTrails
 from agent_desk.live.push import Document, PushHub
 from crm_store import signals as s
 
@@ -40,7 +41,10 @@ class LiveState:
         self._names: dict[str, str] = {}
         # The callers of each queue in their order, by call key, with the time they joined.
         self._waiting: dict[str, dict[str, float]] = {}
-        self.screens = AgentScreens(hub, self._calls.documents, self._state_document)
+        self._menus = MenuTrails()
+        self.screens = AgentScreens(
+            hub, self._calls.documents, self._state_document, self._menus.of
+        )
         self._act: dict[type[s.Signal], Callable[[Any], None]] = {
             s.CallStarted: self._started,
             s.CallQueued: self._queued,
@@ -61,6 +65,7 @@ class LiveState:
 
     def on_signal(self, signal: s.Signal) -> None:
         """The bus's listener. A signal without documents of its own is ignored."""
+        self._menus.on_signal(signal)
         self.screens.on_signal(signal)
         act = self._act.get(type(signal))
         if act is not None:

@@ -15,12 +15,40 @@ export function mount(place, workplace) {
     show(place, call && [call.key, internal, internal ? whoIs(call, pop) : pop], () => {
       if (!call) return document.getElementById("idle").content.cloneNode(true);
       if (internal) return colleague(call, pop);
-      if (!pop || pop.looking_up) return skeleton();
-      if (pop.matches.length === 1) return customerCard(pop.matches[0]);
-      if (pop.matches.length > 1) return choice(pop, call);
-      return newCustomer(pop, call);
+      return el("div", { class: "who" }, who(pop, call), menuTrail(pop?.menu));
     });
   });
+}
+
+function who(pop, call) {
+  if (!pop || pop.looking_up) return skeleton();
+  if (pop.matches.length === 1) return customerCard(pop.matches[0]);
+  if (pop.matches.length > 1) return choice(pop, call);
+  return newCustomer(pop, call);
+}
+
+/** What the caller heard and keyed in the phone menu, so that nobody asks again. */
+function menuTrail(menu) {
+  if (!menu || menu.steps.length === 0) return null;
+  const step = ({ heard, keyed }) =>
+    el(
+      "li",
+      { class: "menu-step" },
+      el("p", { class: "menu-heard", lang: menu.language, dir: "auto" }, heard),
+      keyed ? el("kbd", { class: "menu-keyed", dir: "ltr" }, keyed) : null,
+    );
+  return el(
+    "details",
+    { class: "menu-trail", open: true },
+    el(
+      "summary",
+      {},
+      texts.in_menu,
+      " ",
+      el("span", { class: "badge" }, texts.languages[menu.language] ?? menu.language),
+    ),
+    el("ol", { class: "menu-steps" }, ...menu.steps.map(step)),
+  );
 }
 
 /** A call between two desks has no customer. */
