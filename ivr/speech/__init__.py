@@ -1,0 +1,1 @@
+"""Speech: what callers hear, as text and as sound."""
