@@ -96,7 +96,7 @@ PROMPTS: Mapping[str, Prompt] = {
         "{points} points expire {day}.", "One point expires {day}.", "points"
     ),
     # Orders
-    "orders_last": Prompt("For your last order, of {date}"),
+    "orders_last": Prompt("For your last order, placed {day}"),
     "orders_another": Prompt("For another order"),
     "orders_ask_number": Prompt("Please key in your order number, then press the hash key."),
     "orders_number_wrong": Prompt(
@@ -173,11 +173,8 @@ PROMPTS: Mapping[str, Prompt] = {
     # To an agent
     "agent_now": Prompt("I am putting you through to a colleague. One moment, please."),
     "agent_next": Prompt("You are next."),
-    "agent_place": Prompt("You are number {place} in the queue."),
-    "agent_wait": _many(
-        "You will wait about {minutes} minutes.", "You will wait about one minute.", "minutes"
-    ),
-    "agent_wait_short": Prompt("You will wait less than a minute."),
+    "agent_place": Prompt("You are {place} in the queue."),
+    "agent_wait": Prompt("You will wait {wait}."),
     "agent_way_out": Prompt(
         "To hear your place, or to be called back, press {key} while you wait."
     ),
