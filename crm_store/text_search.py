@@ -33,6 +33,7 @@ class EntryKind(StrEnum):
     VISIT = "visit"
     COMPLAINT = "complaint"
     ARTICLE = "article"
+    ORDER = "order"
 
 
 @dataclass(frozen=True, slots=True)

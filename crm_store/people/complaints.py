@@ -1,22 +1,19 @@
 """Complaints: what a customer is not content with, under a number that can be said and keyed.
 
-Owns the filing and the number's form: eight digits, the last a check digit (Luhn), no two in a
-row by order, so that nobody's number tells another's. What becomes of a complaint is not here.
+Owns the filing. The number has eight digits; its form is keyed_numbers'. What becomes of a
+complaint is not here.
 """
 
 from __future__ import annotations
 
-import secrets
 from datetime import UTC, datetime
 
 from sqlalchemy import insert, select
 
-from crm_store import audit, text_search
+from crm_store import audit, keyed_numbers, text_search
 from crm_store.database import Database, Transaction
 from crm_store.facts import ComplaintFiled
 from crm_store.models import Complaint, Customer, Severity
-from crm_store.people.cards import check_digit
-from crm_store.search_terms import fold_letters
 from crm_store.text_search import EntryKind
 
 CATEGORIES = ("product", "delivery", "staff", "billing", "premises", "other")
@@ -85,14 +82,12 @@ async def file(
 
 def complaint_number(text: str) -> str | None:
     """The number in plain digits, from what was said, written or keyed; None if it is none."""
-    digits = "".join(letter for letter in fold_letters(text) if letter not in " -")
-    plain = digits.isascii() and digits.isdigit() and len(digits) == DIGITS
-    return digits if plain and check_digit(digits[:-1]) == digits[-1] else None
+    return keyed_numbers.read(text, DIGITS)
 
 
 def shown_number(number: str) -> str:
     """The number as people read it aloud, in groups of four."""
-    return "\u202f".join(number[place : place + 4] for place in range(0, len(number), 4))
+    return keyed_numbers.shown(number)
 
 
 async def of_customer(database: Database, customer_id: int, *, limit: int = 20) -> list[Complaint]:
@@ -109,11 +104,7 @@ async def of_customer(database: Database, customer_id: int, *, limit: int = 20) 
 
 async def _free_number(transaction: Transaction) -> str:
     while True:
-        # No zero in front: it gets lost where numbers are typed.
-        digits = str(1 + secrets.randbelow(9)) + "".join(
-            str(secrets.randbelow(10)) for _ in range(DIGITS - 2)
-        )
-        number = digits + check_digit(digits)
+        number = keyed_numbers.draw(DIGITS)
         taken = await transaction.session.scalar(
             select(Complaint.id).where(Complaint.number == number)
         )
