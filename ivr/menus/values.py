@@ -1,0 +1,183 @@
+"""The values that stand in a prompt's placeholders: how each is said, and how a screen shows it.
+
+Owns one small type for each kind of value. The words are ivr.speech.spoken's, the look is Babel's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, time
+from decimal import Decimal
+from typing import Protocol
+
+import phonenumbers
+from babel.dates import format_date, format_time, get_day_names
+from babel.numbers import format_currency, format_decimal
+
+from ivr.conversation.line import Spoken
+from ivr.speech import spoken
+
+
+class Value(Protocol):
+    def said(self, language: str) -> str:
+        """The value in words."""
+        ...
+
+    def shown(self, language: str) -> str:
+        """The value as one reads it."""
+        ...
+
+
+def speak(value: object, language: str) -> Spoken:
+    """A value as part of a sentence; a plain text is a name. Raises TypeError for what is none."""
+    match value:
+        case str():
+            return speak(Name(value), language)
+        case Points() | Money() | Count() | Place() | Digits() | PhoneNumber() | Name():
+            pass
+        case OnDay() | AtTime() | Wait():
+            pass
+        case _:
+            raise TypeError(f"{type(value).__name__} cannot be said")
+    return Spoken(value.said(language), language, shown=value.shown(language))
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Hundredths of a point."""
+
+    hundredths: int
+
+    def said(self, language: str) -> str:
+        return spoken.points(self.hundredths, language)
+
+    def shown(self, language: str) -> str:
+        return format_decimal(Decimal(self.hundredths) / 100, "#,##0.00", locale=language)
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """An amount in the smallest unit of a currency (ISO 4217)."""
+
+    minor: int
+    currency: str
+
+    def said(self, language: str) -> str:
+        return spoken.money(self.minor, self.currency, language)
+
+    def shown(self, language: str) -> str:
+        amount = Decimal(self.minor).scaleb(-spoken.minor_digits(self.currency))
+        return format_currency(amount, self.currency, locale=language)
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A number of things; `feminine` is the Spanish noun's gender."""
+
+    number: int
+    feminine: bool = False
+
+    def said(self, language: str) -> str:
+        return spoken.count(self.number, language, feminine=self.feminine)
+
+    def shown(self, language: str) -> str:
+        return format_decimal(self.number, locale=language)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in a row, 1 is next."""
+
+    number: int
+
+    def said(self, language: str) -> str:
+        return spoken.ordinal(self.number, language)
+
+    def shown(self, language: str) -> str:
+        return format_decimal(self.number, locale=language)
+
+
+@dataclass(frozen=True, slots=True)
+class Digits:
+    """A number that is read digit by digit."""
+
+    text: str
+
+    def said(self, language: str) -> str:
+        return spoken.digits(self.text, language)
+
+    def shown(self, language: str) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneNumber:
+    """A number in E.164, said as one dials it in `region`."""
+
+    number: str
+    region: str
+
+    def said(self, language: str) -> str:
+        return spoken.phone_number(self.number, language, self.region)
+
+    def shown(self, language: str) -> str:
+        parsed = phonenumbers.parse(self.number)
+        form = phonenumbers.PhoneNumberFormat.INTERNATIONAL
+        return phonenumbers.format_number(parsed, form)
+
+
+@dataclass(frozen=True, slots=True)
+class OnDay:
+    """When something was or will be: "yesterday", "on Monday the third of May"."""
+
+    day: date
+    today: date
+
+    def said(self, language: str) -> str:
+        words = spoken.day(self.day, language, self.today)
+        # Only a day that is not near is named by its weekday.
+        weekday = get_day_names("wide", locale=language)[self.day.weekday()]
+        return _ON.get(language, "") + words if weekday in words else words
+
+    def shown(self, language: str) -> str:
+        return format_date(self.day, "long", locale=language)
+
+
+_ON = {"en": "on ", "es": "el "}
+
+
+@dataclass(frozen=True, slots=True)
+class AtTime:
+    time: time
+
+    def said(self, language: str) -> str:
+        return spoken.time_of_day(self.time, language)
+
+    def shown(self, language: str) -> str:
+        return format_time(self.time, "short", locale=language)
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """About so many seconds."""
+
+    seconds: float
+
+    def said(self, language: str) -> str:
+        return spoken.about(self.seconds, language)
+
+    def shown(self, language: str) -> str:
+        return self.said(language)
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A product, a place, a holiday, a text of the house's own."""
+
+    text: str
+
+    def said(self, language: str) -> str:
+        return spoken.plain(self.text)
+
+    def shown(self, language: str) -> str:
+        return self.text
