@@ -69,6 +69,8 @@ class CallStarted(CallSignal, frozen=True, kw_only=True):
     """A call's first channel exists. `caller` and `callee` are numbers as the network sent them.
 
     `endpoint` is our own phone that dials, and `agent` who sits at it; "" for the network's calls.
+    With `callback_id` it is Asterisk's call to a customer who asked for one, told when the first
+    agent is rung for it: `callee` is the customer.
     """
 
     direction: Direction
@@ -77,6 +79,7 @@ class CallStarted(CallSignal, frozen=True, kw_only=True):
     callee: str
     endpoint: str = ""
     agent: str = ""
+    callback_id: int | None = None
 
 
 class CallQueued(CallSignal, frozen=True, kw_only=True):
@@ -107,7 +110,8 @@ class CallOffered(CallSignal, frozen=True, kw_only=True):
 class CallOfferEnded(CallSignal, frozen=True, kw_only=True):
     """A ringing phone stopped without this agent's answer.
 
-    `cause` is declined, no_answer, busy, answered_elsewhere, forwarded, caller_gone or unreachable.
+    `cause` is declined, no_answer, busy, answered_elsewhere, forwarded, caller_gone, unreachable or
+    passed_on (the agent who last served the customer did not answer; the queue goes on).
     """
 
     endpoint: str
@@ -157,7 +161,8 @@ class CallTransferred(CallSignal, frozen=True, kw_only=True):
 
 
 class CallLeft(CallSignal, frozen=True, kw_only=True):
-    """`endpoint` has left a conference that goes on without it."""
+    """`endpoint` has left a call that goes on without it: a conference, or the caller stays on the
+    line after the agent (to be asked how it was)."""
 
     endpoint: str
     agent: str = ""
@@ -245,9 +250,10 @@ class RecordingChanged(CallSignal, frozen=True, kw_only=True):
 
 
 class CallerRecognised(CallSignal, frozen=True, kw_only=True):
-    """The store has answered who is at the other end of the call; `matches` as in ScreenPop."""
+    """The store has answered who is at the other end of the call; `matches` as in ScreenPop.
+    `number` is None for a withheld one, whose caller said by a card who they are."""
 
-    number: str
+    number: str | None
     matches: tuple[dict[str, Any], ...]
 
 

@@ -20,9 +20,15 @@ from crm_store.signals import (
     CallResumed,
     Signal,
 )
-from cti.calls.call_rebuild import VOICEMAIL_APPLICATIONS, AsteriskLists, rebuild
+from cti.calls.call_rebuild import (
+    MENU_APPLICATION,
+    VOICEMAIL_APPLICATIONS,
+    AsteriskLists,
+    rebuild,
+)
 from cti.calls.call_state import (
     MAX_KEYED,
+    PREFERRED_CONTEXT,
     STATE_DOWN,
     STATE_RINGING,
     STATE_UP,
@@ -31,6 +37,7 @@ from cti.calls.call_state import (
     Channel,
     PartyGuess,
     age_of,
+    known_number,
     local_pair,
     snapshot_of,
 )
@@ -48,6 +55,9 @@ QUEUE_RESULTS: Final = {
     "LEAVEUNAVAIL": CallLeave.EXIT,
     "WITHDRAW": CallLeave.EXIT,
 }
+PLACE_VARIABLE: Final = "QUEUE_PRIO"
+"""A caller's place in a queue, set before they come to it."""
+
 NO_SIGNALS: Final[Sequence[Signal]] = ()
 
 
@@ -144,7 +154,8 @@ class CallModel:
             return
         call = channel.call
         known = channel.endpoint in self._live.parties.members
-        if known and channel.uniqueid != call.first_uniqueid and not call.untold:
+        told = not call.untold or call.callback_id is not None
+        if known and channel.uniqueid != call.first_uniqueid and told:
             # Created to be rung: this event leaves Asterisk before the INVITE does.
             channel.dialled = True
             self._live.offer(channel, "", "")
@@ -228,6 +239,9 @@ class CallModel:
         number = dial_string.rpartition("/")[2].partition("@")[0].removeprefix("sip:")
         number = number or channel.number or channel.endpoint
         via = local_pair(dialler.name) if dialler is not None and dialler.local else ""
+        if call.callback_id is not None:
+            # A queue rings agents for the stand-in as for any caller.
+            via = ""
         first = call.first
         if "Uniqueid" not in message or (
             via and first is not None and first.local and local_pair(first.name) == via
@@ -280,13 +294,15 @@ class CallModel:
         call, queue = channel.call, message.get("Queue", "")
         if call.waiting and call.queue == queue:
             return
+        if call.callback_id is not None:
+            call.callee = known_number(message.get("CallerIDNum", "")) or call.callee
         self._live.join_queue(call, queue, message.get("Exten", ""))
         position = message.get("Position", "")
         self._live.emit(
             CallQueued,
             call,
             queue=queue,
-            caller=call.caller,
+            caller=self._live.customer(call),
             position=int(position) if position.isdecimal() else 0,
         )
 
@@ -313,16 +329,32 @@ class CallModel:
             self._live.leave_queue_for_now(call)
 
     def _on_variable(self, message: Message) -> None:
-        if message.get("Variable") != "QUEUESTATUS":
+        variable = message.get("Variable")
+        if variable == PLACE_VARIABLE:
+            self._on_place(message)
+        if variable != "QUEUESTATUS":
             return
         channel = self._channel(message)
+        if channel is None:
+            return
+        if message.get("Value") == "CONTINUE":
+            self._live.goes_on_alone(channel.call)
+            return
         result = QUEUE_RESULTS.get(message.get("Value", ""))
-        if channel is None or result is None:
+        if result is None:
             return
         if channel.call.leave_unexplained:
             self._live.leave_queue(channel.call, result)
         else:
             channel.call.queue_exit = QUEUE_EXITS[result]
+
+    def _on_place(self, message: Message) -> None:
+        """The caller is given a place: in a queue, or first to who served them last."""
+        if message.get("Context") != PREFERRED_CONTEXT:
+            return
+        channel = self._channel(message)
+        if channel is not None and not channel.call.waiting:
+            channel.call.preferred_queue = message.get("Exten", "")
 
     def _on_agent_called(self, message: Message) -> None:
         self._channel(message)
@@ -406,6 +438,8 @@ class CallModel:
         if channel is None or message.get("Direction") != "Received" or channel.bridge:
             return
         call = channel.call
+        if call.in_menu:
+            return
         if channel.uniqueid == call.first_uniqueid and len(call.keyed) < MAX_KEYED:
             call.keyed += message.get("Digit", "")
 
@@ -413,8 +447,11 @@ class CallModel:
         channel = self._channel(message)
         if channel is None:
             return
-        if message.get("Application") in VOICEMAIL_APPLICATIONS:
+        application = message.get("Application")
+        if application in VOICEMAIL_APPLICATIONS:
             channel.call.voicemail = True
+        if application in VOICEMAIL_APPLICATIONS or application == MENU_APPLICATION:
+            channel.call.in_menu = application == MENU_APPLICATION
         self._live.goes_on(channel.call)
 
 
@@ -468,8 +505,10 @@ ROLES: Final = (
 WANTED_EVENTS: Final = frozenset((*EVENTS, *HANDOVERS))
 """The names of the events that the model reads; all others may be dropped unparsed."""
 ONLY_WITH: Final = {
-    "VarSet": ("Variable: QUEUESTATUS",),
-    "Newexten": tuple(f"Application: {name}" for name in VOICEMAIL_APPLICATIONS),
+    "VarSet": ("Variable: QUEUESTATUS", f"Variable: {PLACE_VARIABLE}"),
+    "Newexten": tuple(
+        f"Application: {name}" for name in (*VOICEMAIL_APPLICATIONS, MENU_APPLICATION)
+    ),
 }
 """Of these a PBX without event filters sends by far the most; a live link reads only these."""
 READ_HEADERS: Final = frozenset(

@@ -13,7 +13,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from crm_store.signals import CallQueued
-from cti.calls.call_state import STATE_DOWN, STATE_RINGING, STATE_UP, Call, Channel, age_of
+from cti.calls.call_state import (
+    STAND_IN_CONTEXT,
+    STATE_DOWN,
+    STATE_RINGING,
+    STATE_UP,
+    Call,
+    Channel,
+    age_of,
+    known_number,
+)
 from cti.calls.live_calls import CallLeave, LiveCalls
 
 Message = Mapping[str, str]
@@ -24,6 +33,8 @@ OUTGOING_APPLICATIONS: Final = ("AppDial", "AppDial2", "AppQueue")
 WAITING_ROOMS: Final = ("Park", "Parked Call", "BridgeWait")
 """Applications whose bridges hold people who do not hear each other."""
 VOICEMAIL_APPLICATIONS: Final = ("VoiceMail", "Voicemail")
+MENU_APPLICATION: Final = "AGI"
+"""What a caller runs who is in a phone menu of the service."""
 UNKNOWN_CAUSE: Final = "ended while the link was down"
 
 
@@ -64,7 +75,7 @@ def rebuild(
         live.leave_queue(call, CallLeave.ANSWERED if call.talking else CallLeave.TIMEOUT)
     for call in list(live.calls.values()):
         live.goes_on(call)
-        if call.untold:
+        if call.untold and call.callback_id is None:
             live.tell_started(call)
 
 
@@ -108,6 +119,10 @@ def _see_channel(live: LiveCalls, channel: Channel, row: Message) -> None:
     channel.dialled = channel.dialled or rung
     if application in VOICEMAIL_APPLICATIONS:
         call.voicemail = True
+    if first:
+        call.in_menu = application == MENU_APPLICATION
+    if call.callback_id is not None and row.get("Context") == STAND_IN_CONTEXT:
+        call.callee = known_number(row.get("CallerIDNum", "")) or call.callee
     if not first:
         return
     call.first_was_up = call.first_was_up or channel.up
@@ -155,7 +170,7 @@ def _see_waiting(live: LiveCalls, call: Call, entry: Message) -> None:
         CallQueued,
         call,
         queue=call.queue,
-        caller=call.caller,
+        caller=live.customer(call),
         position=int(position) if position.isdecimal() else 0,
     )
 

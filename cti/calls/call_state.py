@@ -6,6 +6,7 @@ which endpoints are agents' phones. Refuses to know AMI events (call_model) and 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -32,6 +33,20 @@ MAX_KEYED: Final = 200
 """Digits remembered of one caller; a stuck key fills no memory."""
 MAX_ENDED: Final = 20_000
 """Ended channels and calls remembered, so that a late or repeated message revives none."""
+
+
+STAND_IN_CONTEXT: Final = "callback-place"
+"""Where in the dialplan the place of a customer is kept who waits for a callback."""
+PREFERRED_CONTEXT: Final = "preferred-agent"
+"""Where the agent who last served the caller is rung alone; the extension is the queue's name."""
+
+_STAND_IN = re.compile(rf"Local/([0-9]{{1,18}})@{STAND_IN_CONTEXT}-")
+
+
+def callback_of(channel_name: str) -> int | None:
+    """The callback whose stand-in has this name, None for any other channel."""
+    found = _STAND_IN.match(channel_name)
+    return int(found[1]) if found else None
 
 
 def endpoint_of(channel_name: str) -> str:
@@ -181,10 +196,18 @@ class Call:
         self.originated = False
         self.first_is_phone: bool | None = None
         """Whether the leg that Asterisk originated is an agent's phone; None for other calls."""
+        self.callback_id = callback_of(first.name)
+        """The callback that it is; told to nobody before an agent is rung for it."""
         self.begin_with(first)
         self.caller_name = caller_name
+        if self.callback_id is not None:
+            self.caller = self.caller_name = self.callee = ""
 
         self.rang: list[str] = []
+        self._begin_blank()
+
+    def _begin_blank(self) -> None:
+        """Nobody was reached yet, in no queue, menu or parking space."""
         self.dialled_phone = False
         self.dialled_number = ""
         self.dial_status = ""
@@ -196,6 +219,11 @@ class Call:
         self.last_talker = ""
         self.left_by = ""
         """The phone that Asterisk took away from the caller, who goes on without it."""
+        self.left_alone_by: dict[str, str] = {}
+        """The phones, with their agents, that hung up while the caller did not (yet)."""
+        self.goes_on_at: float | None = None
+        self.goes_on_alone = False
+        """The dialplan goes on with the caller after the agent."""
         self.transferred_to = ""
         self.transfer_open = False
 
@@ -212,6 +240,10 @@ class Call:
         """The queue that led to the first answer, and how long the caller waited there."""
         self.answered_wait: float | None = None
 
+        self.preferred_queue = ""
+        """The queue for which the agent who last served the caller is rung alone."""
+        self.in_menu = False
+        """In a phone menu of the service, which keeps for itself what is keyed there."""
         self.voicemail = False
         self.parked = ""
         self.parked_by = ""
@@ -247,7 +279,8 @@ class Call:
         return self.queue, span(self.joined_at, until)
 
     def talk_seconds(self, ended_at: float | None) -> float | None:
-        return span(self.answered_at, ended_at) if self.answered else None
+        until = self.goes_on_at if self.goes_on_alone else ended_at
+        return span(self.answered_at, until) if self.answered else None
 
     def take_story_of(self, other: Call) -> None:
         """Tell the story of `other`, which became part of this call."""
@@ -357,6 +390,8 @@ class PartyGuess:
 
     def direction(self, call: Call) -> Direction:
         """Where the call goes, as far as is known now."""
+        if call.callback_id is not None:
+            return Direction.OUTBOUND
         if call.first_is_phone is None:
             phone = self.is_phone(call.first_endpoint, call.caller, call.first_context)
         else:
@@ -388,6 +423,8 @@ class PartyGuess:
         """Who is called: outside, the number that was dialled there rather than an extension."""
         if self.direction(call) is not Direction.OUTBOUND:
             return call.callee
+        if call.callback_id is not None:
+            return call.dialled_number or call.callee
         # Before the trunk is dialled, only the digit for an outside line can be told apart.
         return call.dialled_number or call.callee.removeprefix(self._outside_line)
 
@@ -422,9 +459,12 @@ def outcome_of(call: Call, direction: Direction, hangup_cause: str) -> Outcome:
         return Outcome.ANSWERED
     if call.voicemail:
         return Outcome.VOICEMAIL
-    if call.queue_exit is not None:
+    if call.queue_exit is not None and call.callback_id is None:
         return call.queue_exit
     gave_up = Outcome.ABANDONED if direction is Direction.INBOUND else Outcome.NO_ANSWER
+    if call.callback_id is not None and not call.dial_status:
+        # The customer was not dialled: the stand-in left, or there was no way out.
+        return Outcome.FAILED if call.first_leg_answered else Outcome.EXIT
     if call.dial_status:
         return DIAL_OUTCOMES.get(call.dial_status, gave_up)
     if call.first_leg_answered:

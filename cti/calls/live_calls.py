@@ -19,6 +19,7 @@ from crm_store.signals import (
     CallMerged,
     CallOffered,
     CallOfferEnded,
+    CallQueued,
     CallResumed,
     CallStarted,
     CallSummary,
@@ -60,6 +61,10 @@ QUEUE_EXITS: Final = {
     CallLeave.EXIT: Outcome.EXIT,
 }
 """What leaving the queue makes of a call that nobody answers afterwards."""
+
+UNTOLD_OF_STAND_INS: Final = (CallQueued, CallLeftQueue, CallEnded, CallSummary)
+"""What is told of a customer's stand-in only if an agent was rung for it: before that it is a place
+in a queue, and no call."""
 
 
 class LiveCalls:
@@ -165,7 +170,14 @@ class LiveCalls:
             callee=self.parties.callee(call),
             endpoint=endpoint,
             agent=self.parties.members.get(endpoint, ""),
+            callback_id=call.callback_id,
         )
+        if call.callback_id is not None and call.waiting:
+            self.emit(CallQueued, call, queue=call.queue, caller=self.customer(call), position=1)
+
+    def customer(self, call: Call) -> str:
+        """The number of who is served: the caller's, or whom Asterisk calls back."""
+        return call.caller if call.callback_id is None else self.parties.callee(call)
 
     def originated(self, channel: Channel, is_phone: bool, number: str) -> None:
         """Asterisk itself rings this leg, as the first party of the call."""
@@ -244,6 +256,11 @@ class LiveCalls:
                 goes_on = channel.uniqueid != call.first_uniqueid and call.first is not None
                 if goes_on and not call.talking:
                     call.left_by = offer.endpoint
+            kept = call.transferred_to in ("", offer.endpoint)
+            if offer.answered and kept and not channel.left_others:
+                call.left_alone_by[offer.endpoint] = offer.agent
+                if call.goes_on_alone:
+                    self.goes_on_alone(call)
         self.leave_bridge(channel)
         self.channels.pop(channel.uniqueid, None)
         self.ended_channels.add(channel.uniqueid)
@@ -257,6 +274,14 @@ class LiveCalls:
             call.hangup_cause = cause_number
         if not call.channels:
             self.end_call(call, cause)
+
+    def goes_on_alone(self, call: Call) -> None:
+        """The caller stays on the line after the agent: for the agent the call is over."""
+        if not call.goes_on_alone:
+            call.goes_on_alone, call.goes_on_at = True, self.at
+        left, call.left_alone_by, call.left_by = call.left_alone_by, {}, ""
+        for endpoint, agent in left.items():
+            self.emit(CallLeft, call, endpoint=endpoint, agent=agent)
 
     def end_call(self, call: Call, cause: str) -> None:
         if call.waiting:
@@ -294,8 +319,8 @@ class LiveCalls:
 
     def offer(self, channel: Channel, queue: str, agent: str, via: str = "") -> None:
         call = channel.call
-        if not queue and call.waiting:
-            queue = call.queue
+        if not queue:
+            queue = call.queue if call.waiting else call.preferred_queue
         endpoint = channel.endpoint
         agent = agent or self.parties.members.get(endpoint, "")
         call.offers[channel.uniqueid] = Offer(endpoint, agent, queue, via)
@@ -309,12 +334,14 @@ class LiveCalls:
             endpoint=endpoint,
             agent=agent,
             queue=queue,
-            caller=call.caller,
+            caller=self.customer(call),
             callee=self.parties.callee(call),
         )
 
     def end_offer(self, call: Call, offer: Offer, cause: str) -> None:
         offer.open = False
+        if call.preferred_queue and cause == "no_answer":
+            cause = "passed_on"
         self.emit(
             CallOfferEnded,
             call,
@@ -351,10 +378,15 @@ class LiveCalls:
             queue = call.queue if call.waiting else ""
             offer = call.offers[channel.uniqueid] = Offer(channel.endpoint, agent, queue)
         offer.open, offer.answered = False, True
+        call.goes_on_alone = False
         if channel.originated and channel.uniqueid == call.first_uniqueid:
             call.first_leg_answered, call.first_leg_answered_at = True, self.at
+        elif call.callback_id is not None and offer.queue and not call.answered:
+            # The agent hears the customer's phone ring.
+            call.first_leg_answered, call.first_leg_answered_at = True, self.at
+            call.last_talker, call.dial_status = offer.endpoint, ""
         else:
-            self._first_answer(call, offer.endpoint)
+            self._first_answer(call, offer)
             self._handed_to(call, offer.endpoint)
             call.last_talker = offer.endpoint
         self._tell_answered(call, offer.endpoint, offer.agent, offer.queue)
@@ -365,8 +397,8 @@ class LiveCalls:
     def met(self, call: Call, other: Channel) -> None:
         """In a conference, where each keeps a call of their own, the call's party met another."""
         if not call.answered:
-            self._first_answer(call, other.endpoint)
             agent = self.parties.members.get(other.endpoint, "")
+            self._first_answer(call, Offer(other.endpoint, agent, ""))
             self._tell_answered(call, other.endpoint, agent, "")
         self._handed_to(call, other.endpoint)
 
@@ -381,16 +413,18 @@ class LiveCalls:
             endpoint=endpoint,
             agent=agent,
             queue=queue,
-            caller=call.caller,
+            caller=self.customer(call),
             callee=self.parties.callee(call),
             direction=direction,
         )
 
-    def _first_answer(self, call: Call, endpoint: str) -> None:
+    def _first_answer(self, call: Call, offer: Offer) -> None:
         if call.answered:
             return
-        call.answered, call.answered_by, call.answered_at = True, endpoint, self.at
-        if call.queue:
+        call.answered, call.answered_by, call.answered_at = True, offer.endpoint, self.at
+        if offer.queue == call.preferred_queue != "":
+            call.answered_queue = offer.queue
+        elif call.queue:
             call.answered_queue = call.queue
             until = self.at if call.left_at is None else call.left_at
             call.answered_wait = span(call.joined_at, until)
@@ -406,6 +440,7 @@ class LiveCalls:
     def join_queue(self, call: Call, queue: str, exten: str = "") -> None:
         self.goes_on(call)
         call.queue, call.waiting = queue, True
+        call.preferred_queue, call.in_menu, call.goes_on_alone = "", False, False
         call.joined_at, call.left_at = self.at, None
         call.joined_exten = exten
         call.queue_exit, call.abandon_seen = None, False
@@ -483,5 +518,7 @@ class LiveCalls:
 
     def emit(self, kind: type[Any], call: Call, **values: object) -> None:
         if call.untold:
+            if call.callback_id is not None and kind in UNTOLD_OF_STAND_INS:
+                return
             self.tell_started(call)
         self.signals.append(kind(pbx=self.pbx, at=self.at, call=call.linkedid, **values))
