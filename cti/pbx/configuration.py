@@ -19,6 +19,8 @@ from pathlib import Path
 
 import jinja2
 
+from crm_store.contacts import queue_places
+
 AMI_USER = "deskbell"
 ARI_USER = "deskbell"
 
@@ -68,6 +70,7 @@ WANTED_EVENTS = (
     "QueueMemberPenalty",
     "QueueMemberRemoved",
     "QueueMemberStatus",
+    "ReceiveFAX",
     "Rename",
     "Shutdown",
     "SoftHangupRequest",
@@ -77,13 +80,20 @@ WANTED_EVENTS = (
 
 # Asterisk complains at every start of each of these that is missing; empty means its defaults.
 EMPTY_FILES = (
-    *("acl", "ccss", "cel", "pjproject", "pjsip_notify", "queuerules", "stasis", "udptl"),
-    "websocket_client",
+    *("acl", "ccss", "cel", "pjproject", "pjsip_notify", "queuerules", "res_fax", "stasis"),
+    *("udptl", "websocket_client"),
 )
 
 
 # Control characters, lone surrogates, and separators of lines and paragraphs.
 _NO_LETTERS = {"Cc", "Cs", "Zl", "Zp"}
+
+
+FAX_DETECT_SECONDS = 30
+"""How long after the answer a fax machine's tone is listened for; it comes every 3.5 s."""
+
+# What Asterisk calls of itself in any context, where a queue's name would stand.
+_RESERVED_NAMES = {"a", "e", "failed", "fax", "h", "i", "o", "s", "t", "T"}
 
 
 class BadConfiguration(ValueError):
@@ -101,9 +111,15 @@ class QueueConfig:
     """A queue and the number that reaches it. Times in whole seconds.
 
     After `max_wait_seconds`, or when nobody may wait, the caller goes to `overflow_queue` (a
-    queue's number), or leaves a message in `overflow_mailbox`, or is hung up. A caller who presses
-    `exit_key` goes to `exit_number`, or leaves a message in `exit_mailbox`. `strategy` is
-    Asterisk's (ringall, linear, rrmemory, ...).
+    queue's number), or leaves a message in `overflow_mailbox`, or with `overflow_menu` comes to the
+    phone menu for who waits, else is hung up. A caller who presses `exit_key` goes to
+    `exit_number`, or leaves a message in `exit_mailbox`, or with `exit_menu` comes to that menu.
+    Without phone menus both mean to wait on. `strategy` is Asterisk's (ringall, linear, rrmemory,
+    ...).
+
+    `announcement` is a sound (a path without language and ending) that who waits hears every
+    `announcement_seconds`. With `survey`, who was served and has not hung up is asked how it was.
+    Whoever last served the customer is rung alone for `preferred_agent_seconds`, 0 for not.
     """
 
     name: str
@@ -119,9 +135,19 @@ class QueueConfig:
     exit_key: str = ""
     exit_number: str = ""
     exit_mailbox: str = ""
+    overflow_menu: bool = False
+    exit_menu: bool = False
+    announcement: str = ""
+    announcement_seconds: int = 60
+    survey: bool = False
+    preferred_agent_seconds: int = 8
 
     def __post_init__(self) -> None:
-        _checked(r"[A-Za-z0-9_-]{1,60}", self.name, "queue name")
+        _checked(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}", self.name, "queue name")
+        if self.name in _RESERVED_NAMES:
+            raise BadConfiguration(
+                f"a queue cannot be named {self.name!r}: Asterisk uses that name"
+            )
         _checked(r"[0-9]{2,20}", self.number, "queue number")
         _checked(r"[a-z]+", self.strategy, "queue strategy")
         _checked(r"[0-9]{0,20}", self.overflow_queue, "overflow queue")
@@ -129,10 +155,16 @@ class QueueConfig:
         _checked(r"[0-9*#]?", self.exit_key, "exit key")
         _checked(r"[0-9]{0,20}", self.exit_number, "exit number")
         _checked(r"[0-9]{0,20}", self.exit_mailbox, "exit mailbox")
-        if self.exit_key and bool(self.exit_number) == bool(self.exit_mailbox):
-            raise BadConfiguration(f"queue {self.name}: exit to a number or a mailbox, one of them")
-        if self.overflow_queue and self.overflow_mailbox:
-            raise BadConfiguration(f"queue {self.name}: overflow to a queue or a mailbox, not both")
+        _checked(r"[A-Za-z0-9/._-]{0,200}", self.announcement, "announcement")
+        exits = [self.exit_number, self.exit_mailbox, self.exit_menu]
+        if self.exit_key and sum(map(bool, exits)) != 1:
+            raise BadConfiguration(
+                f"queue {self.name}: exit to a number, a mailbox or the menu, one of them"
+            )
+        if sum(map(bool, (self.overflow_queue, self.overflow_mailbox, self.overflow_menu))) > 1:
+            raise BadConfiguration(
+                f"queue {self.name}: overflow to a queue, a mailbox or the menu, one of them"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +224,37 @@ class MenuConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PhoneMenusConfig:
+    """Where the service answers Asterisk for the phone menus (FastAGI), and the numbers that lead
+    to one.
+
+    `key` is the word by which the service knows its own PBX. `fallback` is the number of the queue
+    that callers go to when the service is not there. No conversation lasts `longest_seconds`.
+    """
+
+    host: str
+    port: int
+    key: str = field(repr=False)
+    numbers: Sequence[str] = ()
+    fallback: str = ""
+    longest_seconds: int = 1_800
+
+    def __post_init__(self) -> None:
+        _checked(r"[A-Za-z0-9.-]{1,253}|[0-9A-Fa-f:.]{2,45}", self.host, "phone menus' host")
+        _checked(r"[A-Za-z0-9]{16,100}", self.key, "phone menus' key")
+        _checked(r"[0-9]{0,20}", self.fallback, "fallback queue")
+        if not 0 < self.port < 65_536:
+            raise BadConfiguration(f"phone menus' port: {self.port} is none")
+        for number in self.numbers:
+            _checked(r"[0-9]{2,20}", number, "menu number")
+
+    @property
+    def address(self) -> str:
+        """Host and port as an agi:// address has them."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PbxConfiguration:
     """All that the templates need, apart from ports and folders.
 
@@ -204,6 +267,7 @@ class PbxConfiguration:
     queues: Sequence[QueueConfig] = ()
     phones: Sequence[PhoneConfig] = ()
     menus: Sequence[MenuConfig] = ()
+    phone_menus: PhoneMenusConfig | None = None
     mailboxes: Sequence[MailboxConfig] = ()
     inbound_numbers: Mapping[str, str] = field(default_factory=dict)
     trunk_address: str = "127.0.0.2"
@@ -215,16 +279,21 @@ class PbxConfiguration:
     head_start_limit_seconds: float = 0.25
     qualify_seconds: int = 30
     echo_number: str = "699"
+    fax_number: str = "698"
     conference_pattern: str = "80X"
 
     def __post_init__(self) -> None:
         ipaddress.ip_address(self.trunk_address)
         _checked(r"[0-9]{2,20}", self.echo_number, "echo number")
+        _checked(r"[0-9]{2,20}", self.fax_number, "fax number")
         _checked(r"[0-9XZN]{2,20}", self.conference_pattern, "conference pattern")
         numbers = [
             *(queue.number for queue in self.queues),
             *(phone.extension for phone in self.phones),
             *(menu.number for menu in self.menus),
+            *(self.phone_menus.numbers if self.phone_menus else ()),
+            self.echo_number,
+            self.fax_number,
         ]
         for number in numbers:
             if numbers.count(number) > 1:
@@ -238,6 +307,8 @@ class PbxConfiguration:
                 raise BadConfiguration(
                     f"queue {queue.name}: no queue has the overflow number {queue.overflow_queue}"
                 )
+        if self.phone_menus and self.phone_menus.fallback not in {"", *known}:
+            raise BadConfiguration(f"no queue has the number {self.phone_menus.fallback}")
 
     def all_mailboxes(self) -> list[MailboxConfig]:
         """The phones' boxes, the configured ones, and those that queues lead to."""
@@ -248,7 +319,8 @@ class PbxConfiguration:
             for phone in self.phones
         }
         for queue in self.queues:
-            for number in filter(None, (queue.overflow_mailbox, queue.exit_mailbox)):
+            own = queue.number if self.phone_menus else ""
+            for number in filter(None, (queue.overflow_mailbox, queue.exit_mailbox, own)):
                 boxes.setdefault(number, MailboxConfig(number=number, name=queue.name))
         boxes.update({box.number: box for box in self.mailboxes})
         return list(boxes.values())
@@ -358,7 +430,12 @@ def render(
         "queues": configuration.queues,
         "phones": configuration.phones,
         "menus": configuration.menus,
+        "phone_menus": configuration.phone_menus,
+        "fax_number": configuration.fax_number,
+        "fax_detect_seconds": FAX_DETECT_SECONDS,
         "mailboxes": configuration.all_mailboxes(),
+        "first_place": queue_places.FIRST,
+        "front_place": queue_places.FRONT,
         "inbound_numbers": configuration.inbound_numbers,
         "trunk_address": configuration.trunk_address,
         "trunk_port": configuration.trunk_port or 5060,

@@ -41,6 +41,7 @@ from cti.pbx.configuration import (
     MenuConfig,
     PbxConfiguration,
     PhoneConfig,
+    PhoneMenusConfig,
     Place,
     QueueConfig,
     Secrets,
@@ -59,6 +60,7 @@ __all__ = [
     "PbxFailed",
     "PbxSettings",
     "PhoneConfig",
+    "PhoneMenusConfig",
     "QueueConfig",
     "default_cache",
     "find_asterisk",
@@ -294,7 +296,7 @@ class EmbeddedPbx:
         self.settings = settings = replace(settings, folder=folder)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder.chmod(0o700)
-        for name in ("etc", "lib/keys", "spool", "log", "run"):
+        for name in ("etc", "lib/keys", "spool/fax", "spool/messages", "log", "run"):
             (folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
         run_folder = folder / "run"
         if len(os.fsencode(run_folder)) > LONGEST_RUN_FOLDER:
