@@ -59,17 +59,19 @@ class ToQueue:
     """To the people of `queue`, at the place that `priority` gives
     (crm_store.contacts.queue_places.priority).
 
-    `first_agent` is the extension that is tried before the queue for `first_seconds`.
+    `first_agent` is the extension of whoever is tried before the queue, `first_agent_login` their
+    login.
     """
 
     queue: str
     priority: int
     first_agent: str = ""
-    first_seconds: int = 0
+    first_agent_login: str = ""
 
     def __post_init__(self) -> None:
         _check(r"[A-Za-z0-9_-]{1,80}", self.queue)
-        _check(r"[0-9A-Za-z_-]{0,40}", self.first_agent)
+        _check(r"[0-9]{0,40}", self.first_agent)
+        _check(r"[\w.@+-]{0,100}", self.first_agent_login)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ class ToNumber:
     number: str
 
     def __post_init__(self) -> None:
-        _check(r"[+0-9]{1,40}", self.number)
+        _check(r"[0-9]{1,40}", self.number)
 
 
 @dataclass(frozen=True, slots=True)

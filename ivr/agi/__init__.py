@@ -1,0 +1,1 @@
+"""FastAGI: Asterisk connects for each caller, says who is there, and does what it is told."""
