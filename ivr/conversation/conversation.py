@@ -71,11 +71,12 @@ class Call:
 @dataclass(frozen=True, slots=True)
 class Sentence:
     """A prompt by its code, with values for its placeholders. `count` chooses between its forms
-    for one and for many."""
+    for one and for many. `language` is the conversation's unless it is given."""
 
     code: str
     values: Mapping[str, object] = field(default_factory=dict)
     count: float | None = None
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,32 +317,33 @@ class Conversation:
 
     def _parts(self, asked: Sentence | _Choice) -> list[Spoken]:
         """The sentence as it is said: fixed parts, and values as the language says them."""
-        sentence, text = self._text(asked)
+        sentence, text, language = self._text(asked)
         cut = pieces(text)
         whole = sentence.code if len(cut) == 1 and not isinstance(asked, _Choice) else ""
         return [
-            self._speak(sentence.values[piece.text], self.language)
+            self._speak(sentence.values[piece.text], language)
             if piece.is_value
-            else Spoken(piece.text.strip(), self.language, fixed=True, prompt=whole)
+            else Spoken(piece.text.strip(), language, fixed=True, prompt=whole)
             for piece in cut
         ]
 
     def _shown(self, asked: Sentence | _Choice) -> str:
         """The sentence as a screen shows it."""
-        sentence, text = self._text(asked)
+        sentence, text, language = self._text(asked)
         return "".join(
-            self._speak(sentence.values[piece.text], self.language).as_shown
+            self._speak(sentence.values[piece.text], language).as_shown
             if piece.is_value
             else piece.text
             for piece in pieces(text)
         )
 
-    def _text(self, asked: Sentence | _Choice) -> tuple[Sentence, str]:
+    def _text(self, asked: Sentence | _Choice) -> tuple[Sentence, str, str]:
         sentence = asked.label if isinstance(asked, _Choice) else asked
-        text = self._prompts.text(sentence.code, self.language, _count(sentence))
+        language = sentence.language or self.language
+        text = self._prompts.text(sentence.code, language, _count(sentence))
         if isinstance(asked, _Choice):
-            text = self._prompts.choice(text, asked.key, self.language)
-        return sentence, text
+            text = self._prompts.choice(text, asked.key, language)
+        return sentence, text, language
 
     def _note(self, *, heard: str = "", keyed: str = "") -> None:
         step = Step(self.now(), self.place, self.language, heard, keyed)
