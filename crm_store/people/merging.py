@@ -21,6 +21,7 @@ from crm_store.database import Database, Transaction
 from crm_store.facts import CustomersMoved
 from crm_store.models import (
     Call,
+    Callback,
     Card,
     Channel,
     Complaint,
@@ -28,8 +29,12 @@ from crm_store.models import (
     Customer,
     CustomerMove,
     Interaction,
+    MenuVisit,
     MoveKind,
+    Order,
+    OutboxMessage,
     Segment,
+    Survey,
     Table,
     Task,
     Visit,
@@ -45,6 +50,11 @@ OWNED: dict[str, type[Table]] = {
     "tasks": Task,
     "visits": Visit,
     "complaints": Complaint,
+    "orders": Order,
+    "callbacks": Callback,
+    "surveys": Survey,
+    "menu_visits": MenuVisit,
+    "outbox_messages": OutboxMessage,
 }
 """The tables whose rows go with a customer, by the name under which a move lists them."""
 
@@ -56,6 +66,14 @@ _SEARCHED = {
     "tasks": EntryKind.TASK,
     "visits": EntryKind.VISIT,
     "complaints": EntryKind.COMPLAINT,
+    "orders": EntryKind.ORDER,
+}
+_CAME_OF_A_CONTACT: dict[str, Any] = {
+    "tasks": Task,
+    "callbacks": Callback,
+    "complaints": Complaint,
+    "orders": Order,
+    "outbox_messages": OutboxMessage,
 }
 _TYPES: dict[str, type[Segment | Channel]] = {"segment": Segment, "preferred_channel": Channel}
 _ROWS_AT_ONCE = 500
@@ -155,8 +173,9 @@ async def split(
     reason: str = "",
     is_new: bool = False,
 ) -> int:
-    """These rows of `from_id` are `to_id`'s; the move's id. An interaction takes its call, and the
-    tasks and complaints that came of it, along.
+    """These rows of `from_id` are `to_id`'s; the move's id. An interaction takes its call along,
+    what was done in its menus and said in its survey, and what came of it: tasks, callbacks,
+    complaints, orders, messages.
 
     `is_new` says that `to_id` was made for this: undoing hides it again. Rows that are not
     `from_id`'s are left alone. Raises MoveRefused, also if there is nothing to move.
@@ -172,9 +191,17 @@ async def split(
             Interaction.id.in_(chunk), Interaction.call_id.is_not(None)
         )
         wanted["calls"] |= {row_id for row_id in await session.scalars(with_call) if row_id}
-        for name, table in (("tasks", Task), ("complaints", Complaint)):
+        for name, table in _CAME_OF_A_CONTACT.items():
             came_of_it = select(table.id).where(table.interaction_id.in_(chunk))
             wanted[name] |= set(await session.scalars(came_of_it))
+        for name, table in (("menu_visits", MenuVisit), ("surveys", Survey)):
+            in_the_call = (
+                select(table.id)
+                .join(Call, (Call.pbx == table.pbx) & (Call.linkedid == table.linkedid))
+                .join(Interaction, Interaction.call_id == Call.id)
+                .where(Interaction.id.in_(chunk))
+            )
+            wanted[name] |= set(await session.scalars(in_the_call))
     wanted["contact_points"] &= set(await _movable_ways(transaction, from_id, to_id))
     moved = {
         name: await _still_of(transaction, table, wanted[name], from_id) for name, table in _owned()

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -147,7 +148,7 @@ def check(calendar: Calendar) -> None:
     days = [*calendar.weekly, *(one.hours for one in calendar.special), calendar.on_holidays or ()]
     for hours in days:
         ordered = sorted(hours)
-        for one, following in zip(ordered, ordered[1:], strict=False):
+        for one, following in pairwise(ordered):
             if one.past_midnight or following.opens < one.closes:
                 raise ValueError("hours of one day lie over each other")
     for special in calendar.special:
@@ -296,7 +297,9 @@ def _clock_changes(zone: ZoneInfo, day: date) -> Iterator[datetime]:
     while low < end:
         high = low + timedelta(hours=6)
         if _offset(zone, low) != _offset(zone, high):
-            yield _first_after(zone, low, high)
+            change = _first_after(zone, low, high)
+            if change.astimezone(zone).date() == day:
+                yield change
         low = high
 
 
