@@ -102,7 +102,9 @@ def main(arguments: list[str] | None = None) -> int:
             results[part] = asyncio.run(answer.measure(folder, given.calls))
         elif part == "page":
             folder = emptied(given.folder.absolute() / part)
-            results[part] = asyncio.run(page.measure(folder, given.loads, given.news_seconds))
+            results[part] = asyncio.run(
+                page.measure(folder, given.loads, given.news_seconds, real_time=given.real_time)
+            )
         else:
             results[part] = measure_pops(part, load)
             faults += results[part]["faults"]

@@ -2,8 +2,9 @@
 
 Owns two measurements on the real desk, its push and Chromium. *Loads*: /desk with an empty cache,
 again and again. *News*: one page gets as many frames as an hour at 20 a second brings, faster than
-they would come, of calls that ring, are answered, held and settled, and of queues and colleagues.
-The telephone side is played by signals on the bus. Refuses to know what the page shows.
+they would come, of calls that ring, are answered, held and settled, and of queues and colleagues;
+a bare page gets the same ones beside it. The telephone side is played by signals on the bus.
+Refuses to know what the page shows.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import psutil
 from aiohttp.test_utils import TestServer
 from playwright.async_api import Browser, BrowserContext, CDPSession, Page, async_playwright
 from yarl import URL
@@ -25,7 +28,9 @@ from agent_desk.app import create_app
 from agent_desk.desk import api
 from agent_desk.entrance.sign_in import HUB
 from agent_desk.entrance.visitor import LANGUAGE_COOKIE, SESSION_COOKIE
+from agent_desk.live import push
 from agent_desk.parts import DeskParts
+from bench.page_tasks import Task, watched
 from crm_store import signals as s
 from crm_store.bus import Bus
 from crm_store.database import Database
@@ -38,15 +43,24 @@ from tests.talking_browser import FLAGS, find_chromium
 FRAMES_A_SECOND = 20
 HOUR = 3_600
 FASTER = 30
-"""How much faster than in life the hour's frames come."""
-WARM_UP_FRAMES = 2_000
+"""How much faster than in life the hour's frames come at most."""
+HOLDS = 20
+"""How often each call is held and resumed: most frames are of a call that goes on."""
+TENTHS = 10
+LONG_TASK_MS = 50.0
 SETTLE_SECONDS = 3.0
 AGENT = "lin"
+FOLLOWED = (f"agent:{AGENT}", "queues", "agents")
 SIZE = {"width": 1440, "height": 900}
 
 WATCH = """
 (() => {
-  window.seen = { longTasks: [], interactive: null };
+  window.seen = { longTasks: [], interactive: null, asking: 0 };
+  const ask = window.fetch;
+  window.fetch = (...asked) => {
+    window.seen.asking += 1;
+    return ask(...asked).finally(() => { window.seen.asking -= 1; });
+  };
   new PerformanceObserver((list) => {
     for (const { duration } of list.getEntries()) window.seen.longTasks.push(duration);
   }).observe({ type: "longtask", buffered: true });
@@ -60,6 +74,19 @@ WATCH = """
 })();
 """
 
+BARE = """
+(topics) => {
+  const shown = document.body.appendChild(document.createElement("p"));
+  const socket = new WebSocket(`ws://${location.host}/push`);
+  window.heard = 0;
+  socket.onopen = () => socket.send(JSON.stringify({ subscribe: topics }));
+  socket.onmessage = (message) => {
+    if (JSON.parse(message.data).topic) shown.textContent = ++window.heard;
+  };
+}
+"""
+"""The least that a page can do with the push: read every frame, and show how many there were."""
+
 
 @dataclass(frozen=True, slots=True)
 class Load:
@@ -72,10 +99,13 @@ class Load:
     longest_task: float
 
 
-async def measure(folder: Path, loads: int, seconds: int = HOUR) -> dict[str, Any]:
+async def measure(
+    folder: Path, loads: int, seconds: int = HOUR, *, real_time: bool = False
+) -> dict[str, Any]:
     """The figures of `loads` cold loads, and of the news of so many seconds.
 
-    `folder` must be there, and nothing in it called page.db.
+    `folder` must be there, and nothing in it called page.db. With `real_time` the pages that hear
+    the news go before all else on the machine (root).
     """
     async with (
         running_desk(f"sqlite:///{folder}/page.db") as desk,
@@ -85,7 +115,7 @@ async def measure(folder: Path, loads: int, seconds: int = HOUR) -> dict[str, An
         try:
             await load_once(browser, desk)  # the server's own first time does not count
             taken = [await load_once(browser, desk) for _ in range(loads)]
-            news = await hear_the_news(browser, desk, seconds * FRAMES_A_SECOND)
+            news = await hear_the_news(browser, desk, seconds * FRAMES_A_SECOND, real_time)
         finally:
             await browser.close()
     return {"loads": loads, "load": as_row(taken), "news": news}
@@ -110,8 +140,7 @@ async def running_desk(database_url: str) -> AsyncIterator[RunningDesk]:
         presence = Presence(bus)
         parts = DeskParts(database=database, bus=bus, agents=presence.control())
         app = create_app(parts)
-        # One frame a second in life.
-        app[HUB].coalesce_seconds = 1 / FASTER
+        app[HUB].coalesce_seconds = push.COALESCE_SECONDS / FASTER
         async with TestServer(app) as server:
             url = URL(str(server.make_url("/")))
             yield RunningDesk(app, parts, presence, database, bus, url, people)
@@ -161,53 +190,123 @@ async def load_once(browser: Browser, desk: RunningDesk) -> Load:
     )
 
 
-async def hear_the_news(browser: Browser, desk: RunningDesk, frames: int) -> dict[str, Any]:
-    """Send so many frames to one page; how it bore them."""
-    context = await signed_in(browser, desk)
-    page = await context.new_page()
-    devtools = await context.new_cdp_session(page)
-    await devtools.send("Performance.enable")
-    await page.goto("/desk")
-    await page.wait_for_function("() => window.seen.interactive !== null")
-    await page.wait_for_load_state("networkidle")
-    calls = itertools.count(1)
-    await send(desk, WARM_UP_FRAMES, calls)
-    before = await weight(page, devtools)
-    await page.evaluate("window.seen.longTasks.length = 0")
-    took, sent = await send(desk, frames, calls)
-    await caught_up(desk, page)
-    tasks = await page.evaluate("window.seen.longTasks")
-    after = await weight(page, devtools)
-    await context.close()
+async def hear_the_news(
+    browser: Browser, desk: RunningDesk, frames: int, real_time: bool
+) -> dict[str, Any]:
+    """Send so many frames to one page, and to a bare one beside it; how they bore them."""
+    with faster_limits():
+        context = await signed_in(browser, desk)
+        page = await context.new_page()
+        devtools = await context.new_cdp_session(page)
+        await devtools.send("Performance.enable")
+        await page.goto("/desk")
+        await page.wait_for_function("() => window.seen.interactive !== null")
+        await page.wait_for_load_state("networkidle")
+        bare_context = await signed_in(browser, desk)
+        bare = await open_bare(bare_context)
+        if real_time:
+            await go_first(browser)
+        calls = itertools.count(1)
+        took, sent = 0.0, 0
+        weights: list[dict[str, int]] = []
+        tasks: list[Task] = []
+        bare_tasks: list[Task] = []
+        for _ in range(TENTHS):
+            async with watched(browser, (page, bare)) as watch:
+                more_took, more = await send(desk, page, -(-frames // TENTHS), calls)
+            tasks += watch[0]
+            bare_tasks += watch[1]
+            took, sent = took + more_took, sent + more
+            weights.append(await weight(page, devtools))
+        heard = await bare.evaluate("window.heard")
+        await context.close()
+        await bare_context.close()
     return {
         "frames": sent,
+        "calls": next(calls) - 1,
         "seconds": round(took, 1),
-        "long_tasks": len(tasks),
-        "longest_task": round(max(tasks, default=0.0), 1),
-        "before": before,
-        "after": after,
+        "machine_load": round(os.getloadavg()[1], 1),
+        "real_time": real_time,
+        "desk": as_tasks(tasks),
+        "bare": {**as_tasks(bare_tasks), "frames": heard},
+        "before": weights[0],
+        "after": weights[-1],
+        "heaps": [one["heap"] for one in weights],
     }
 
 
-async def send(desk: RunningDesk, frames: int, calls: itertools.count[int]) -> tuple[float, int]:
-    """Publish calls until the desk was sent so many frames; the seconds it took, and how many."""
-    hub = desk.hub
+@contextlib.contextmanager
+def faster_limits() -> Iterator[None]:
+    """A connection may ask for as much in the compressed second as in all of it in life."""
+    in_life = push.SNAPSHOTS_PER_SECOND
+    push.SNAPSHOTS_PER_SECOND = in_life * FASTER
+    try:
+        yield
+    finally:
+        push.SNAPSHOTS_PER_SECOND = in_life
+
+
+async def open_bare(context: BrowserContext) -> Page:
+    """A page on the desk's origin that only reads the push."""
+    page = await context.new_page()
+    await page.goto("/api/me")
+    await page.evaluate(BARE, FOLLOWED)
+    await page.wait_for_function(f"() => window.heard >= {len(FOLLOWED)}")
+    return page
+
+
+async def go_first(browser: Browser) -> None:
+    """Real-time scheduling for the browser's pages. Raises PermissionError."""
+    devtools = await browser.new_browser_cdp_session()
+    processes = (await devtools.send("SystemInfo.getProcessInfo"))["processInfo"]
+    await devtools.detach()
+    for process in processes:
+        if process["type"] == "renderer":
+            for thread in psutil.Process(process["id"]).threads():
+                os.sched_setscheduler(thread.id, os.SCHED_RR, os.sched_param(1))
+
+
+def as_tasks(tasks: Sequence[Task]) -> dict[str, Any]:
+    """How many tasks were long, and the longest, by the clock and by what they ran themselves."""
+    return {
+        "tasks": len(tasks),
+        "long_tasks": sum(task.took > LONG_TASK_MS for task in tasks),
+        "longest_task": round(max((task.took for task in tasks), default=0.0), 1),
+        "long_runs": sum(task.ran > LONG_TASK_MS for task in tasks),
+        "longest_run": round(max((task.ran for task in tasks), default=0.0), 1),
+    }
+
+
+async def send(
+    desk: RunningDesk, page: Page, frames: int, calls: itertools.count[int]
+) -> tuple[float, int]:
+    """Publish calls until the page was sent so many frames; the seconds it took, and how many.
+
+    A call comes once the page has asked all that it wants to know of the one before, and has drawn
+    it: in life a call lasts minutes, and all of it is seen.
+    """
+    topics = [desk.hub.topic(name) for name in FOLLOWED]
     screens = desk.app[api.LIVE].screens
     found = await customers.card(desk.database, desk.customers["wang"])
     assert found is not None
     card = found.as_dict()
     loop = asyncio.get_running_loop()
-    begun, first = loop.time(), hub.counters.frames
-    pace = FRAMES_A_SECOND * FASTER
-    while (sent := hub.counters.frames - first) < frames:
+    begun, first = loop.time(), sum(topic.n for topic in topics)
+    sent = 0
+    while sent < frames:
         number = next(calls)
+        due = loop.time()
         for signal in whole_call(number, card):
+            before = sum(topic.n for topic in topics)
             if signal is None:
+                await settled(page)
                 screens.wrapped_up(AGENT, PBX, f"{number}.1")
             else:
                 desk.bus.publish(signal)
-            behind = begun + (hub.counters.frames - first) / pace - loop.time()
-            await asyncio.sleep(max(0.0, behind))
+            due += (sum(topic.n for topic in topics) - before) / (FRAMES_A_SECOND * FASTER)
+            await asyncio.sleep(max(0.0, due - loop.time()))
+        await settled(page)
+        sent = sum(topic.n for topic in topics) - first
     return loop.time() - begun, sent
 
 
@@ -229,7 +328,7 @@ def whole_call(number: int, card: dict[str, Any]) -> list[s.Signal | None]:
         )
 
     holds: list[s.Signal | None] = []
-    for _ in range(3):
+    for _ in range(HOLDS):
         holds += [
             s.CallHeld(**common, endpoint=f"PJSIP/{AGENT}"),
             becomes("maria", s.AgentState.RINGING),
@@ -261,16 +360,15 @@ def s_at(number: int) -> float:
     return 1_795_255_200.0 + number
 
 
-async def caught_up(desk: RunningDesk, page: Page) -> None:
-    """Wait until the page has taken what was sent: its socket is empty and it draws again."""
-    await asyncio.sleep(SETTLE_SECONDS)
-    await page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+async def settled(page: Page) -> None:
+    """Wait until the page waits for no answer and has drawn."""
+    await page.wait_for_function("() => window.seen.asking === 0")
 
 
 async def weight(page: Page, devtools: CDPSession) -> dict[str, int]:
     """Bytes of JavaScript's heap, DOM nodes and listeners, after the garbage is gone."""
     await asyncio.sleep(SETTLE_SECONDS)
-    await page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+    await settled(page)
     for _ in range(3):
         await devtools.send("HeapProfiler.collectGarbage")
     metrics = {

@@ -25,7 +25,11 @@ def test_the_desk_s_bench_runs_and_writes_its_page(tmp_path: Path) -> None:
     }
     for way in results["answer"]["ways"].values():
         assert 0 < way["click_to_sound"]["median"] < way["invite_to_sound"]["median"]
-    assert results["page"]["news"]["frames"] >= 20 * 20
+    news = results["page"]["news"]
+    assert news["frames"] >= 20 * 20
+    assert news["bare"]["frames"] >= news["frames"]
+    for page_name in ("desk", "bare"):
+        assert 0 < news[page_name]["longest_run"] <= news[page_name]["longest_task"]
     assert results["page"]["load"]["transferred"]["most"] > 10_000
     said = page.read_text()
     assert "two-way sound" in said
