@@ -56,6 +56,16 @@ class InteractionClosed(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FaxReceived(Fact):
+    """Pages came in by the call `linkedid` of a PBX (crm_store.contacts.faxes says which file)."""
+
+    interaction_id: int
+    pbx: str
+    linkedid: str
+    pages: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskCreated(Fact):
     """Something is to be done; `kind` is "task" or "callback"."""
 

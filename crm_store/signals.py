@@ -275,6 +275,12 @@ class ScreenPop(CallSignal, frozen=True, kw_only=True):
     looking_up: bool = False
 
 
+class FaxArrived(CallSignal, frozen=True, kw_only=True):
+    """The call was a fax machine's, and `pages` pages have been received."""
+
+    pages: int
+
+
 class MenuEntered(CallSignal, frozen=True, kw_only=True):
     """The caller is in the phone menu `menu` (its code)."""
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from crm_store.bus import Bus
-from crm_store.contacts import calls
+from crm_store.contacts import calls, faxes
 from crm_store.contacts.calls import CallKey, CallRecord
 from crm_store.database import Database, Transaction
 from crm_store.models import CallState
@@ -31,6 +31,7 @@ from crm_store.signals import (
     CallSummary,
     CallTransferred,
     Direction,
+    FaxArrived,
     PbxLinkChanged,
     Signal,
 )
@@ -66,7 +67,7 @@ class LostCalls:
     still_live: Collection[str]
 
 
-Entry = CallKey | Merge | LostCalls | AgentStateChanged
+Entry = CallKey | Merge | LostCalls | FaxArrived | AgentStateChanged
 
 
 class Journal:
@@ -98,6 +99,7 @@ class Journal:
             CallTransferred: self._transferred,
             CallerRecognised: self._recognised,
             CallMerged: self._merged,
+            FaxArrived: self._note,
             CallSummary: self._summed_up,
             AgentStateChanged: self._note,
             PbxLinkChanged: self._link_changed,
@@ -228,8 +230,8 @@ class Journal:
             for entry, record in batch.items():
                 if record is not None:
                     records.append(record)
-                elif isinstance(entry, Merge | LostCalls):
-                    # What is known of the calls so far is written before they are joined or ended.
+                elif isinstance(entry, Merge | LostCalls | FaxArrived):
+                    # What is known of the calls so far is written before more is said of them.
                     await calls.record_calls(transaction, records)
                     records = []
                     await self._write_entry(transaction, entry)
@@ -251,7 +253,12 @@ class Journal:
                 self._records.pop((entry.pbx, entry.merged), None)
             self._unwritten.pop(entry, None)
 
-    async def _write_entry(self, transaction: Transaction, entry: Merge | LostCalls) -> None:
+    async def _write_entry(
+        self, transaction: Transaction, entry: Merge | LostCalls | FaxArrived
+    ) -> None:
+        if isinstance(entry, FaxArrived):
+            await faxes.receive(transaction, entry.pbx, entry.call, entry.pages)
+            return
         if isinstance(entry, Merge):
             await calls.merge_call(transaction, entry.pbx, merged=entry.merged, into=entry.into)
             return

@@ -19,6 +19,7 @@ from crm_store.signals import CallOffered, PbxLinkChanged, ScreenPop, Signal
 from cti.agents.queue_model import QUEUE_EVENTS, QUEUE_HEADERS, Member, QueueModel
 from cti.agents.seats import DEFAULT_WRAP_UP, Agents, AgentSeat, ServedCall, WrapUpLimit
 from cti.ami.link import ActionFailed, ActionTimeout, AmiError, AmiLink, AmiResponse, LinkState
+from cti.calls import faxes
 from cti.calls.call_model import ONLY_WITH, READ_HEADERS, WANTED_EVENTS, CallModel
 from cti.calls.call_rebuild import AsteriskLists
 from cti.calls.call_recovery import CallRecovery
@@ -73,9 +74,9 @@ class Switchboard:
             address.port,
             address.user,
             address.secret,
-            wanted_events=WANTED_EVENTS | QUEUE_EVENTS,
+            wanted_events=WANTED_EVENTS | QUEUE_EVENTS | faxes.FAX_EVENTS,
             only_with=ONLY_WITH,
-            headers=READ_HEADERS | QUEUE_HEADERS,
+            headers=READ_HEADERS | QUEUE_HEADERS | faxes.FAX_HEADERS,
             on_message=self._on_message,
             on_up=self._on_up,
             on_down=self._on_down,
@@ -137,7 +138,11 @@ class Switchboard:
         self._publish(self._recovery.take(message))
 
     def _feed(self, message: Mapping[str, str]) -> list[Signal]:
-        return [*self.calls.feed(message), *self.queues.feed(message)]
+        return [
+            *self.calls.feed(message),
+            *self.queues.feed(message),
+            *faxes.feed(self.name, message),
+        ]
 
     def _become(self, lists: AsteriskLists, at: float | None) -> list[Signal]:
         return [*self.calls.rebuild(lists, at), *self.queues.rebuild(lists.queue_status)]

@@ -20,6 +20,7 @@ from cti.agents.queue_model import (
 )
 from cti.ami.framing import ALWAYS_WANTED, AmiFramer
 from cti.calls.call_model import WANTED_EVENTS
+from cti.calls.faxes import FAX_EVENTS
 from cti.pbx.configuration import WANTED_EVENTS as ASKED_OF_ASTERISK
 from tests.asterisk_lists import Lists
 from tests.cti.recordings import RECORDED, Message
@@ -282,7 +283,7 @@ def test_an_odd_message_costs_nothing(message: Message) -> None:
 
 def test_asterisk_is_asked_for_what_the_models_read_and_no_more() -> None:
     """VarSet and Newexten are let through by narrower filters; QueueMember only answers a list."""
-    read = WANTED_EVENTS | QUEUE_EVENTS | ALWAYS_WANTED
+    read = WANTED_EVENTS | QUEUE_EVENTS | FAX_EVENTS | ALWAYS_WANTED
     assert set(ASKED_OF_ASTERISK) == read - {"VarSet", "Newexten", "QueueMember"}
 
 
