@@ -318,7 +318,7 @@ class CallModel:
         call = channel.call
         if any(offer.queue == call.queue for offer in call.talking):
             self._live.leave_queue(call, CallLeave.ANSWERED)
-        elif not call.abandon_seen:
+        elif not call.abandon_seen or call.callback_id is not None:
             self._live.leave_queue(call, CallLeave.EXIT)
         elif call.first_hung_up:
             self._live.leave_queue(call, CallLeave.ABANDONED)
@@ -338,7 +338,8 @@ class CallModel:
         if channel is None:
             return
         if message.get("Value") == "CONTINUE":
-            self._live.goes_on_alone(channel.call)
+            if not channel.call.first_hung_up:
+                self._live.goes_on_alone(channel.call)
             return
         result = QUEUE_RESULTS.get(message.get("Value", ""))
         if result is None:

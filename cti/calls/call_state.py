@@ -462,7 +462,7 @@ def outcome_of(call: Call, direction: Direction, hangup_cause: str) -> Outcome:
     if call.queue_exit is not None and call.callback_id is None:
         return call.queue_exit
     gave_up = Outcome.ABANDONED if direction is Direction.INBOUND else Outcome.NO_ANSWER
-    if call.callback_id is not None and not call.dial_status:
+    if call.callback_id is not None and not (call.first_leg_answered and call.dial_status):
         # The customer was not dialled: the stand-in left, or there was no way out.
         return Outcome.FAILED if call.first_leg_answered else Outcome.EXIT
     if call.dial_status:

@@ -20,8 +20,15 @@ from pathlib import Path
 
 import orjson
 
-from cti.pbx.embedded import EmbeddedPbx, PbxConfiguration, PbxSettings
+from cti.pbx.embedded import (
+    EmbeddedPbx,
+    PbxConfiguration,
+    PbxSettings,
+    PhoneMenusConfig,
+    QueueConfig,
+)
 from tests.asterisk_fixtures import CONFIGURATION, network_of
+from tests.cti.pbx.agi_peer import AgiCaller, AgiPeer
 from tests.cti.recording_stage import RECORDER, RECORDER_SECRET, Ear, Stage
 from tests.cti.recordings import RECORDED, recording, signals_of
 from tests.cti.shapes import OTHER, OURS, Shape
@@ -69,17 +76,37 @@ class OtherPbx(EmbeddedPbx):
         return extension, RECORDER_SECRET
 
 
+async def menu(caller: AgiCaller) -> None:
+    """611 leads to a queue and its agent 1002 first; the survey is one key."""
+    if caller.entry == "survey":
+        await caller.command("WAIT FOR DIGIT 20000")
+        await caller.go("hangup")
+    else:
+        await caller.go("queue", DESKBELL_QUEUE="surveyed", DESKBELL_AGENT="1002")
+
+
 @asynccontextmanager
 async def stage_for(kind: type[EmbeddedPbx], recorded: Path) -> AsyncIterator[Stage]:
     """A PBX of that kind with its network, ready to play."""
-    ours = replace(CONFIGURATION, parking_seconds=5)
-    configuration = ours if kind is OurPbx else PbxConfiguration(parking_seconds=5)
-    with tempfile.TemporaryDirectory(prefix="pbx") as folder:
-        settings = PbxSettings(folder=Path(folder), configuration=configuration)
-        async with kind(settings) as pbx, network_of(pbx) as network:
-            hand = await Ear.open(pbx, RECORDER, RECORDER_SECRET, events="off")
-            yield Stage(pbx, network, hand, recorded)
-            await hand.close()
+    surveyed = QueueConfig(
+        name="surveyed", number="609", strategy="linear", survey=True, preferred_agent_seconds=2
+    )
+    async with AgiPeer(menu) as peer:
+        ours = replace(
+            CONFIGURATION,
+            parking_seconds=5,
+            queues=(*CONFIGURATION.queues, surveyed),
+            phone_menus=PhoneMenusConfig(
+                host="127.0.0.1", port=peer.port, key="k3yOfTheShapes0123", numbers=("611",)
+            ),
+        )
+        configuration = ours if kind is OurPbx else PbxConfiguration(parking_seconds=5)
+        with tempfile.TemporaryDirectory(prefix="pbx") as folder:
+            settings = PbxSettings(folder=Path(folder), configuration=configuration)
+            async with kind(settings) as pbx, network_of(pbx) as network:
+                hand = await Ear.open(pbx, RECORDER, RECORDER_SECRET, events="off")
+                yield Stage(pbx, network, hand, recorded)
+                await hand.close()
 
 
 async def record(wanted: Sequence[str], recorded: Path = RECORDED) -> list[str]:

@@ -111,7 +111,8 @@ def test_outcomes_are_told_apart_as_the_queue_log_does(shape: str) -> None:
     summaries = {s["call"]: s for s in expected(shape) if s["event"] == "CallSummary"}
     merged = {s["merged"] for s in expected(shape) if s["event"] == "CallMerged"}
     for call, verdicts in outcomes.items():
-        if call in merged:
+        # Of a callback the log knows the agent's answer, we the customer's.
+        if call in merged or shape.startswith("callback_"):
             continue
         told = summaries[call]["outcome"]
         if "answered" in verdicts:

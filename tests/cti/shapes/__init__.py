@@ -1,6 +1,8 @@
 """All shapes of calls that the corpus holds, by theme; importing the themes fills the register."""
 
 from tests.cti.shapes import (
+    before_and_after,
+    callbacks,
     conferences,
     direct_calls,
     originated,
@@ -18,6 +20,8 @@ __all__ = [
     "OTHER",
     "OURS",
     "Shape",
+    "before_and_after",
+    "callbacks",
     "conferences",
     "direct_calls",
     "originated",
