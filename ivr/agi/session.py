@@ -156,9 +156,13 @@ class AgiSession:
 
     async def stream(self, file: str, escape_keys: str = "", offset: int = 0) -> Played:
         """Play a sound file (no ending) until its end or one of `escape_keys`."""
-        answer = await self._while_heard(
-            "STREAM FILE", file, escape_keys, *([str(offset)] if offset else [])
-        )
+        where = [str(offset)] if offset else []
+        answer = await self.command("STREAM FILE", file, escape_keys, *where, seconds=LONGEST_SOUND)
+        if answer.result == "-1" and not answer.endpos and not self.hung_up:
+            # No such file, or gone at its first sample: only a caller who is there has a status.
+            await self._while_heard("CHANNEL STATUS")
+            return Played("", 0)
+        self._check_heard("STREAM FILE", answer)
         return Played(_key(answer), answer.endpos or 0)
 
     async def wait_for_key(self, seconds: float) -> str:
@@ -173,9 +177,7 @@ class AgiSession:
         self._check_heard("WAIT FOR DIGIT", answer)
         return _key(answer)
 
-    async def _while_heard(
-        self, verb: str, *arguments: str, seconds: float = LONGEST_SOUND
-    ) -> Answer:
+    async def _while_heard(self, verb: str, *arguments: str, seconds: float = 0.0) -> Answer:
         answer = await self.command(verb, *arguments, seconds=seconds)
         self._check_heard(verb, answer)
         return answer

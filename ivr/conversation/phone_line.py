@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from ivr.agi.session import AgiSession, Played
+from ivr.agi.session import AgiSession
 from ivr.conversation.line import (
     ALL_KEYS,
     CallerHungUp,
@@ -88,14 +88,14 @@ class PhoneLine:
         try:
             for file in files:
                 name = await file
-                await self._command_begins()
-                if key := self._taken_ahead(stop_keys):
+                if key := await self._command_begins(stop_keys):
                     return key
                 played = await self._session.stream(name, stop_keys)
                 self._pause_begins()
-                _check_played(played, name)
                 if played.key:
                     return played.key
+                if not played.endpos:
+                    raise SoundMissing(name)
             return self._taken_ahead(stop_keys)
         finally:
             for file in files:
@@ -103,10 +103,9 @@ class PhoneLine:
             await asyncio.gather(*files, return_exceptions=True)
 
     async def key(self, seconds: float) -> str:
-        await self._command_begins()
-        key = self._taken_ahead(ALL_KEYS)
-        if not key:
-            key = await self._session.wait_for_key(seconds)
+        if key := await self._command_begins(ALL_KEYS):
+            return key
+        key = await self._session.wait_for_key(seconds)
         self._pause_begins()
         return key
 
@@ -115,7 +114,7 @@ class PhoneLine:
     ) -> RecordedSound | None:
         if not re.fullmatch(r"[A-Za-z0-9-]{1,100}", name):
             raise ValueError(f"{name!r} is no name for a recording")
-        await self._command_begins()
+        await self._command_begins("")
         self._ahead = ""
         recorded = await self._session.record(
             str(self._recordings / name),
@@ -151,12 +150,18 @@ class PhoneLine:
                 return key
         return ""
 
-    async def _command_begins(self) -> None:
-        """The line is answered, and free for a command. Raises CallerHungUp."""
+    async def _command_begins(self, keys: str) -> str:
+        """The line is answered, and free for a command; unless one of `keys` was pressed ahead,
+        which makes the command needless. Raises CallerHungUp."""
+        if key := self._taken_ahead(keys):
+            return key
         await self._pause_ends()
         if not self._answered:
             await self._session.answer()
             self._answered = True
+        if key := self._taken_ahead(keys):
+            self._pause_begins()
+        return key
 
     def _pause_begins(self) -> None:
         self._wanted = False
@@ -183,14 +188,10 @@ class PhoneLine:
     async def _listen(self) -> None:
         try:
             while not self._wanted:
-                self._ahead += await self._session.listen(LISTEN_SECONDS)
+                key = await self._session.listen(LISTEN_SECONDS)
+                self._ahead += key
         except CallerHungUp:
             pass  # whoever uses the line next is told
-
-
-def _check_played(played: Played, name: str) -> None:
-    if not played.key and not played.endpos:
-        raise SoundMissing(name)
 
 
 def _where(to: Destination) -> tuple[str, dict[str, str]]:
