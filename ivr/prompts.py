@@ -126,7 +126,6 @@ PROMPTS: Mapping[str, Prompt] = {
         "At {place}, {quantity} are in stock.", "At {place}, one is in stock.", "quantity"
     ),
     "product_out_of_stock": Prompt("It is out of stock at the moment."),
-    "products_another": Prompt("For another item"),
     # The mall
     "hours_today": Prompt("Today we are open from {opens} to {closes}."),
     "hours_tomorrow": Prompt("Tomorrow we are open from {opens} to {closes}."),
@@ -143,7 +142,8 @@ PROMPTS: Mapping[str, Prompt] = {
         "There are {count} promotions today.", "There is one promotion today.", "count"
     ),
     "promotions_none": Prompt("There are no promotions today."),
-    "mall_not_known": Prompt("I am sorry, I have nothing on that. A colleague will gladly help."),
+    "mall_not_known": Prompt("I am sorry, I have no information on that."),
+    "house_text": Prompt("{text}"),
     # A number to be called at
     "number_this": Prompt("To be called at {number}, from which you are calling"),
     "number_another": Prompt("To be called at another number"),
@@ -183,6 +183,7 @@ PROMPTS: Mapping[str, Prompt] = {
     "waiting_callback": Prompt("To keep your place and be called back"),
     "waiting_message": Prompt("To leave a message"),
     "waiting_on": Prompt("You keep your place. One moment, please."),
+    "callback_offer": Prompt("To be called back"),
     "waiting_nobody": Prompt("Nobody can take your call at the moment."),
     "callback_in_turn": Prompt("To be called as soon as it is your turn"),
     "callback_at_hour": Prompt("To be called at a certain hour"),
@@ -192,15 +193,13 @@ PROMPTS: Mapping[str, Prompt] = {
     ),
     "callback_no_hour": Prompt("That is not a time of day. Please try once more."),
     "callback_closed_then": Prompt("We are closed at that hour. Please choose another one."),
-    "callback_hour_read_back": Prompt("We will call you {day} at {time}."),
+    "callback_read_back": Prompt("We will call {number}, {day} at {time}."),
     "callback_done_in_turn": Prompt(
         "Thank you. You keep your place, and we will call {number} when it is your turn. Goodbye."
     ),
     "callback_done_at_hour": Prompt(
         "Thank you. We will call {number}, {day} at {time}. Goodbye."
     ),
-    "callback_title": Prompt("Call back: {queue}"),
-    "callback_not_possible": Prompt("I am sorry, we cannot call you back."),
     # A message
     "message_speak": Prompt(
         "Please leave your message after the tone, then press the hash key."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -48,11 +49,15 @@ _TEXTED = frozenset({PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBIL
 T = TypeVar("T")
 
 
+class _TakenBack(Exception):
+    """A trial's transaction is not to be written."""
+
+
 @dataclass(slots=True, kw_only=True)
 class BackOffice:
     """`region` (ISO 3166) is where the house is; `recordings` the folder that recordings' rows are
     relative to; `staff_language` the one that tasks are written in. `publish` puts a signal on the
-    bus."""
+    bus. In a trial all is done as ever and then taken back: nobody finds a complaint of it."""
 
     database: Database
     region: str
@@ -60,6 +65,7 @@ class BackOffice:
     recordings: Path
     publish: Callable[[Signal], None] = field(default=lambda signal: None)
     staff_language: str = "en"
+    is_trial: bool = False
 
     async def look_up(self, question: Awaitable[T]) -> T:
         """What the store says. Raises TimeoutError if it takes too long, and the store's errors."""
@@ -69,10 +75,19 @@ class BackOffice:
     async def write(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """All of `work` in one transaction. Raises TimeoutError, and the store's errors."""
         async with asyncio.timeout(WRITE_SECONDS):
-            return await self.database.run(work)
+            if not self.is_trial:
+                return await self.database.run(work)
+            done: list[T] = []
+            with suppress(_TakenBack):
+                async with self.database.transaction() as transaction:
+                    done.append(await work(transaction))
+                    raise _TakenBack
+            return done[0]
 
     async def may_try(self, kind: GuessKind, subject: str) -> bool:
         """Whether one more attempt is allowed, over all calls; it is counted."""
+        if self.is_trial:
+            return True
         return await self.look_up(guesses.allowed(self.database, kind, subject))
 
     async def was_right(self, *attempts: tuple[GuessKind, str]) -> None:

@@ -108,10 +108,12 @@ class Message(Node, frozen=True, kw_only=True, tag="message"):
 
 
 class Function(Node, frozen=True, kw_only=True, tag="function"):
-    """One of FUNCTIONS, then on to the next node."""
+    """One of FUNCTIONS, then on to the next node. What it leaves to be done is for the people of
+    `target`; None is the tree's own."""
 
     function: str
     to: str = ""
+    target: QueueTarget | None = None
 
 
 class GoTo(Node, frozen=True, kw_only=True, tag="goto"):
@@ -183,7 +185,7 @@ def ways(node: AnyNode) -> list[tuple[str, str]]:
 
 def targets(tree: Tree, node: AnyNode) -> QueueTarget | None:
     """The queues that the node needs."""
-    if isinstance(node, Queue | Message):
+    if isinstance(node, Queue | Message | Function):
         return node.target or tree.agents
     return None
 

@@ -15,6 +15,7 @@ from babel.dates import format_date, format_time, get_day_names
 from babel.numbers import format_currency, format_decimal
 
 from ivr.conversation.line import Spoken
+from ivr.prompts import built_in
 from ivr.speech import spoken
 
 
@@ -35,7 +36,7 @@ def speak(value: object, language: str) -> Spoken:
             return speak(Name(value), language)
         case Points() | Money() | Count() | Place() | Digits() | PhoneNumber() | Name():
             pass
-        case OnDay() | AtTime() | Wait():
+        case OnDay() | AtTime() | Wait() | Key():
             pass
         case _:
             raise TypeError(f"{type(value).__name__} cannot be said")
@@ -181,3 +182,16 @@ class Name:
 
     def shown(self, language: str) -> str:
         return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key of the telephone, 0 to 9."""
+
+    key: str
+
+    def said(self, language: str) -> str:
+        return built_in(f"key_{self.key}", language)
+
+    def shown(self, language: str) -> str:
+        return self.key
