@@ -6,13 +6,25 @@ Times are logged (pytest -o log_cli=true --log-level=INFO) and judged by the ben
 from __future__ import annotations
 
 import logging
+from collections import Counter
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import CDPSession, Page, expect
+from playwright.async_api import CDPSession, Page, Request, expect
 
-from crm_store.signals import AgentState, CallHeld, CallResumed
+from crm_store.signals import (
+    AgentState,
+    CallAnswered,
+    CallEnded,
+    CallHeld,
+    CallOffered,
+    CallResumed,
+)
 from tests.agent_desk.browser_fixtures import Chromium, chrome
 from tests.agent_desk.conftest import RunningDesk
+from tests.agent_desk.push_follow import until
+from tests.agent_desk.signal_stories import pop
 from tests.agent_desk.test_browser import answer, card_of, open_desk, ring
 
 __all__ = ["chrome"]
@@ -98,6 +110,45 @@ async def test_hours_of_news_leave_nothing_behind(chrome: Chromium, desk: Runnin
     assert grown["heap"] < MOST_HEAP_BYTES, grown
     assert grown["nodes"] < MOST_NODES, grown
     assert grown["listeners"] < MOST_LISTENERS, grown
+
+
+async def test_a_panel_never_waits_for_more_than_its_last_question(
+    chrome: Chromium, desk: RunningDesk
+) -> None:
+    page = await open_desk(chrome)
+    await page.wait_for_load_state("networkidle")
+    open_requests: Counter[str] = Counter()
+
+    def path_of(request: Request) -> str:
+        return urlsplit(request.url).path
+
+    # Nothing is answered any more; whoever asks again breaks the question before off.
+    await page.route("**/api/**", lambda _: None)
+    page.on("request", lambda request: open_requests.update([path_of(request)]))
+    page.on("requestfailed", lambda request: open_requests.subtract([path_of(request)]))
+    card = await card_of(desk, "wang")
+    number = "+8613800138000"
+    for call in range(1, 6):
+        common: dict[str, Any] = {"pbx": "main", "call": f"{call}.7", "endpoint": "PJSIP/lin"}
+        at_lin = {**common, "agent": "lin", "queue": "sales", "caller": number, "callee": "600"}
+        desk.bus.publish(CallOffered(**at_lin))
+        desk.bus.publish(pop(call=f"{call}.7", matches=(card,)))
+        await expect(page.locator("[data-call]")).to_have_attribute("data-state", "offered")
+        desk.bus.publish(CallAnswered(**at_lin))
+        await expect(page.locator("[data-call]")).to_have_attribute("data-state", "answered")
+        ended: dict[str, Any] = {
+            "pbx": "main",
+            "call": f"{call}.7",
+            "caller": number,
+            "callee": "600",
+        }
+        desk.bus.publish(CallEnded(**ended, cause="Normal Clearing"))
+        await expect(page.locator("[data-call]")).to_have_attribute("data-state", "ended")
+        desk.live.screens.wrapped_up("lin", "main", f"{call}.7")
+        await expect(page.locator("[data-call]")).to_have_attribute("data-state", "none")
+
+    assert {"/api/texts", "/api/articles/suggest", "/api/script"} <= set(open_requests)
+    await until(lambda: not any(count > 1 for count in open_requests.values()))
 
 
 async def _tell_news(desk: RunningDesk, page: Page, frames: int) -> None:
