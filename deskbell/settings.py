@@ -7,7 +7,8 @@ errors are told (deskbell/config.py does). Secrets are `SecretStr`: they print a
 from __future__ import annotations
 
 import os
-from ipaddress import ip_address
+import re
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -262,6 +263,81 @@ class WrapUpSettings(Section):
     ] = 30
 
 
+class MenusSettings(Section):
+    """The phone menus: what callers can do alone (docs/menus.md)."""
+
+    host: Annotated[
+        Address, Field(description="Address to answer Asterisk on, which asks by FastAGI.")
+    ] = "127.0.0.1"
+    port: Annotated[
+        Port,
+        Field(description="TCP port for that. 0 takes a free one; for an external PBX it is 4573."),
+    ] = 0
+    reached_at: Annotated[
+        str,
+        Field(description="Host at which an external PBX reaches that port. Empty: `host`."),
+    ] = ""
+    key: Annotated[
+        SecretStr,
+        Field(
+            description="The word by which an external PBX is known: the one in what "
+            "`deskbell asterisk-conf` wrote. Empty: no phone menus there."
+        ),
+    ] = SecretStr("")
+    peers: Annotated[
+        tuple[str, ...],
+        Field(description="Addresses or networks that the PBX asks from; all others are cut off."),
+    ] = ("127.0.0.1", "::1")
+    numbers: Annotated[
+        tuple[str, ...], Field(description="Extensions that reach the main menu.")
+    ] = ("610",)
+    called_as: Annotated[
+        tuple[str, ...],
+        Field(
+            description="Numbers, as the telephone network dials them, that reach the main menu."
+        ),
+    ] = ()
+    fallback_queue: Annotated[
+        str,
+        Field(
+            description="Queue that callers come to when Deskbell cannot answer. Empty: the one "
+            "with the lowest number."
+        ),
+    ] = ""
+    sounds: Annotated[
+        FilePath | None,
+        Field(
+            description="Folder of the prompts' sounds; Asterisk must be able to read it. Unset: "
+            "`sounds` in the first PBX's folder."
+        ),
+    ] = None
+
+    @field_validator("key")
+    @classmethod
+    def _is_a_word(cls, key: SecretStr) -> SecretStr:
+        if not re.fullmatch(r"([A-Za-z0-9]{16,100})?", key.get_secret_value()):
+            raise ValueError("must be 16 to 100 letters (a to z, A to Z) and digits")
+        return key
+
+    @field_validator("peers")
+    @classmethod
+    def _are_networks(cls, peers: tuple[str, ...]) -> tuple[str, ...]:
+        for peer in peers:
+            try:
+                ip_network(peer, strict=False)
+            except ValueError:
+                raise ValueError(f"{peer!r} is no address or network, as 10.1.0.0/16") from None
+        return peers
+
+    @field_validator("numbers", "called_as")
+    @classmethod
+    def _can_be_dialled(cls, numbers: tuple[str, ...]) -> tuple[str, ...]:
+        for number in numbers:
+            if not re.fullmatch(r"\+?[0-9]{2,20}", number):
+                raise ValueError(f"{number!r} is no number, as 610 or +862155550600")
+        return numbers
+
+
 class LogSettings(Section):
     """What Deskbell says about its own work."""
 
@@ -281,6 +357,7 @@ class Settings(Section):
     pbx: tuple[PbxSettings, ...] = Field(default_factory=lambda: (PbxSettings(),))
     numbers: NumbersSettings = Field(default_factory=NumbersSettings)
     wrap_up: WrapUpSettings = Field(default_factory=WrapUpSettings)
+    menus: MenusSettings = Field(default_factory=MenusSettings)
     log: LogSettings = Field(default_factory=LogSettings)
 
     @field_validator("pbx")
@@ -300,5 +377,6 @@ SECTIONS: dict[str, type[Section]] = {
     "pbx": PbxSettings,
     "numbers": NumbersSettings,
     "wrap_up": WrapUpSettings,
+    "menus": MenusSettings,
     "log": LogSettings,
 }
