@@ -13,6 +13,7 @@ from agent_desk.parts import AgentActionRefused, CallVerbs, NotPossibleNow
 from crm_store.bus import Bus
 from crm_store.contacts.recordings import RecordingRecord
 from crm_store.database import Database
+from crm_store.models import RecordingPolicy
 from cti.ami.link import ActionFailed, AmiError
 from cti.calls.call_control import CallControl, NotInTheCall
 from cti.calls.recorder import Recorder, RecordingRefused
@@ -30,12 +31,18 @@ class LiveCallVerbs:
         folders: Mapping[str, Path | None],
         bus: Bus,
         database: Database,
+        policies: Mapping[str, RecordingPolicy],
     ) -> None:
         self.recorders = {
-            name: Recorder(board, bus, database, folders.get(name))
+            name: Recorder(board, bus, database, policies, folders.get(name))
             for name, board in boards.items()
         }
         self._controls = {name: CallControl(board, bus) for name, board in boards.items()}
+
+    def follow(self, policies: Mapping[str, RecordingPolicy]) -> None:
+        """The queues' recording policies, by name, are these from now on."""
+        for recorder in self.recorders.values():
+            recorder.follow(policies)
 
     async def close(self) -> None:
         for recorder in self.recorders.values():

@@ -24,7 +24,7 @@ from agent_desk.parts import AgentActionRefused, AgentControl, DeskParts, PhoneC
 from crm_store.bus import Bus
 from crm_store.database import Database
 from crm_store.migrations import migrate
-from crm_store.models import PhoneKind
+from crm_store.models import PhoneKind, RecordingPolicy
 from crm_store.people import customers
 from crm_store.people.phone_numbers import to_e164
 from crm_store.signals import AgentState, AgentStateChanged, CallAnswered, CallOfferEnded
@@ -142,7 +142,11 @@ class Service:
         self.bus.listen(self._missed_rings.on_signal, CallAnswered, CallOfferEnded)
         self._stack.push_async_callback(self._missed_rings.close)
         self.call_verbs = LiveCallVerbs(
-            self.switchboards, self._recording_folders(), self.bus, self.database
+            self.switchboards,
+            self._recording_folders(),
+            self.bus,
+            self.database,
+            _recording_policies(all_queues),
         )
         self._stack.push_async_callback(self.call_verbs.close)
         await self._warm_up()
@@ -190,6 +194,7 @@ class Service:
                 self.phones.know(agents)
                 await self.phones.restore()
             self._missed_rings.limit(_missed_ring_limits(all_queues))
+            self.call_verbs.follow(_recording_policies(all_queues))
             for switchboard in self.switchboards.values():
                 switchboard.agents.limit_wrap_up(_wrap_up_limits(all_queues))
                 try:
@@ -397,6 +402,10 @@ class Service:
 
 def _seats(agents: Sequence[AgentRecord]) -> list[AgentSeat]:
     return [AgentSeat(a.login, f"PJSIP/{a.extension}", a.queues) for a in agents if a.extension]
+
+
+def _recording_policies(all_queues: Sequence[QueueRecord]) -> dict[str, RecordingPolicy]:
+    return {queue.name: queue.recording for queue in all_queues}
 
 
 def _missed_ring_limits(all_queues: Sequence[QueueRecord]) -> dict[str, int]:

@@ -387,6 +387,10 @@ class DeskSession:
         """The documents of this agent's own topic."""
         return dict(self.state[f"agent:{self.login}"])
 
+    async def has_desk_phone(self) -> None:
+        """The agent telephones with a phone on the desk: their page leaves it alone."""
+        await self.post("/api/agent/phone", {"kind": "desk"})
+
     async def serve(self, *queue_names: str) -> None:
         """Sign in to the queues; returns when the desk shows it."""
         await self.post("/api/agent/serve", {"queues": list(queue_names)})

@@ -52,6 +52,7 @@ async def test_the_customer_is_on_the_screen_before_the_phone_rings(
     page = await chromium.new_page(locale="en")
     await page.add_init_script(WATCH_FRAMES)
     observer = await service.sign_in("lin")
+    await observer.has_desk_phone()
     await observer.follow("agent:lin")
     async with service.network() as network, Stopwatch(observer) as stopwatch:
         phone = await service.phone(network, "1001")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,7 +32,6 @@ from crm_store.signals import (
     RecordingChanged,
     Signal,
 )
-from crm_store.staff import queues
 from cti.ami.actions import ActionFailed
 from cti.calls.call_control import NotInTheCall
 from cti.calls.call_state import Call, Channel
@@ -69,12 +68,19 @@ class RecordedCall:
 
 
 class Recorder:
-    """Records the calls of one PBX. `folder` is where its files can be read; None: nowhere."""
+    """Records the calls of one PBX, as each queue's policy says. `folder` is where its files can be
+    read; None: nowhere."""
 
     def __init__(
-        self, board: Switchboard, bus: Bus, database: Database, folder: Path | None = None
+        self,
+        board: Switchboard,
+        bus: Bus,
+        database: Database,
+        policies: Mapping[str, RecordingPolicy],
+        folder: Path | None = None,
     ) -> None:
         self.folder = folder
+        self._policies = policies
         self._board = board
         self._bus = bus
         self._database = database
@@ -87,18 +93,22 @@ class Recorder:
         """Write what is left. Recordings go on: they are Asterisk's."""
         await asyncio.gather(*self._running, return_exceptions=True)
 
+    def follow(self, policies: Mapping[str, RecordingPolicy]) -> None:
+        """The queues' policies, by name, are these from now on."""
+        self._policies = policies
+
     async def start(self, call: str, by: str) -> None:
         """Record the call from now on; nothing happens if it is recorded already.
 
         Raises RecordingRefused, NotInTheCall, or what the AMI link or the database raises.
         """
-        if await self._policy(call) is RecordingPolicy.NEVER:
+        if self._policy(call) is RecordingPolicy.NEVER:
             raise RecordingRefused(RecordingPolicy.NEVER.value)
         await self._start(call, by)
 
     async def stop(self, call: str) -> None:
         """Record no more of it. Raises as `start` does."""
-        if await self._policy(call) is RecordingPolicy.ALWAYS:
+        if self._policy(call) is RecordingPolicy.ALWAYS:
             raise RecordingRefused(RecordingPolicy.ALWAYS.value)
         recorded = self._recorded(call)
         async with recorded.changing:
@@ -121,10 +131,9 @@ class Recorder:
         path = self.folder / Path(recording.file).name
         return path if path.is_file() else None
 
-    async def _policy(self, call: str) -> RecordingPolicy:
+    def _policy(self, call: str) -> RecordingPolicy:
         live = self._board.calls.calls.get(call)
-        queue = await queues.find(self._database, live.queue) if live and live.queue else None
-        return queue.recording if queue else RecordingPolicy.ASKED
+        return self._policies.get((live and live.queue) or "", RecordingPolicy.ASKED)
 
     async def _start(self, call: str, by: str) -> None:
         recorded = self._calls.setdefault(call, RecordedCall())
@@ -234,7 +243,8 @@ class Recorder:
         if signal.pbx != self._board.name:
             return
         if isinstance(signal, CallAnswered):
-            if signal.queue and signal.agent:
+            always = self._policies.get(signal.queue) is RecordingPolicy.ALWAYS
+            if always and signal.agent:
                 self._do(self._start_by_policy(signal.call, signal.queue))
         elif isinstance(signal, CallMerged):
             if signal.merged in self._calls:
@@ -250,19 +260,17 @@ class Recorder:
             self._do(self._adopt())
 
     async def _start_by_policy(self, call: str, queue: str) -> None:
-        found = await queues.find(self._database, queue)
-        if found is not None and found.recording is RecordingPolicy.ALWAYS:
-            try:
-                await self._start(call, audit.SYSTEM)
-            except RecordingRefused:
-                if not self._told_forbidden:
-                    log.warning(
-                        "PBX %s does not let us record, though queue %s asks for it: its AMI user "
-                        "has no `system` in manager.conf's `write`",
-                        self._board.name,
-                        queue,
-                    )
-                self._told_forbidden = True
+        try:
+            await self._start(call, audit.SYSTEM)
+        except RecordingRefused:
+            if not self._told_forbidden:
+                log.warning(
+                    "PBX %s does not let us record, though queue %s asks for it: its AMI user has "
+                    "no `system` in manager.conf's `write`",
+                    self._board.name,
+                    queue,
+                )
+            self._told_forbidden = True
 
     def _merge(self, merged: str, into: str) -> None:
         former = self._calls.pop(merged)

@@ -52,6 +52,7 @@ class ScriptedPbx(AmiServer):
             ),
             "setvar": success,
             "queuepause": success,
+            "mixmonitor": success,
         }
         self._blocks = [
             block

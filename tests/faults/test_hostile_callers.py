@@ -54,10 +54,16 @@ async def test_names_are_shown_as_text_and_hurt_nobody(
     page.on("pageerror", lambda error: problems.append(f"an error: {error}"))
     page.on(
         "console",
-        lambda said: problems.append(f"the console: {said.text}") if said.type == "error" else None,
+        # A page whose agent has a desk phone asks once whether it is the phone, and hears 409.
+        lambda said: (
+            problems.append(f"the console: {said.text}")
+            if said.type == "error" and "409" not in said.text
+            else None
+        ),
     )
-    await sign_in_page(page, service.url, "lin")
     desk = await service.sign_in("lin")
+    await desk.has_desk_phone()
+    await sign_in_page(page, service.url, "lin")
     await desk.follow("agent:lin")
     chief = await service.sign_in("chief")
     await chief.follow("calls")

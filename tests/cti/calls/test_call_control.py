@@ -27,8 +27,6 @@ from crm_store.signals import (
     PbxLinkChanged,
     RecordingChanged,
 )
-from crm_store.staff import queues
-from crm_store.staff.queues import QueueRecord
 from cti.agents.seats import AgentSeat
 from cti.calls.call_control import CallControl, NotInTheCall
 from cti.calls.recorder import Recorder, RecordingRefused
@@ -98,7 +96,7 @@ async def room_of(
     board = Switchboard("main", address, bus, trunks=("PJSIP/trunk",))
     board.seat([AgentSeat("lin", LIN, {}), AgentSeat("sara", SARA, {})])
     control = CallControl(board, bus)
-    recorder = Recorder(board, bus, database, Path(pbx.folder) / "spool/monitor")
+    recorder = Recorder(board, bus, database, {}, Path(pbx.folder) / "spool/monitor")
     await board.start()
     await board.link.wait_up()
     await heard.wait(lambda s: isinstance(s, PbxLinkChanged))
@@ -113,16 +111,8 @@ async def room_of(
 async def room(
     pbx: SharedPbx, sip_network: SipNetwork, sqlite_database: Database
 ) -> AsyncIterator[Room]:
-    await keep_policy(sqlite_database, RecordingPolicy.ASKED)
     async with room_of(pbx, sip_network, sqlite_database) as it:
         yield it
-
-
-async def keep_policy(database: Database, policy: RecordingPolicy) -> None:
-    async with database.transaction() as transaction:
-        await queues.save(
-            transaction, QueueRecord(name="service", number="600", titles={}, recording=policy)
-        )
 
 
 class Sound:
@@ -277,7 +267,7 @@ async def test_a_recording_has_both_sides_and_its_pauses_are_silence(room: Room)
 
 
 async def test_a_queue_whose_calls_are_always_recorded(room: Room) -> None:
-    await keep_policy(room.database, RecordingPolicy.ALWAYS)
+    room.recorder.follow({"service": RecordingPolicy.ALWAYS})
     customer, agent, lin, call = await room.talk()
     await room.recording("on")
     with pytest.raises(RecordingRefused):
@@ -299,7 +289,7 @@ async def test_a_queue_whose_calls_are_always_recorded(room: Room) -> None:
 
 
 async def test_a_queue_whose_calls_are_never_recorded(room: Room) -> None:
-    await keep_policy(room.database, RecordingPolicy.NEVER)
+    room.recorder.follow({"service": RecordingPolicy.NEVER})
     customer, _, _, call = await room.talk()
     with pytest.raises(RecordingRefused):
         await room.recorder.start(call, "lin")
@@ -316,8 +306,8 @@ async def test_an_ami_user_who_may_not_record_may_do_all_else(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     await let_in_without_system(pbx, "modest")
-    await keep_policy(sqlite_database, RecordingPolicy.ALWAYS)
     async with room_of(pbx, sip_network, sqlite_database, user="modest") as room:
+        room.recorder.follow({"service": RecordingPolicy.ALWAYS})
         for _ in range(2):
             customer, agent, lin, call = await room.talk()
             with pytest.raises(RecordingRefused, match=r"^forbidden$"):
