@@ -73,20 +73,20 @@ ARTICLES = (
         ("Member points: earning, spending, expiry",
          ("- One point for each yuan; **double** on the 8th of each month.\n"
          "- 100 points are worth 1 yuan, from 1,000 points on.\n"
-         "- Points expire at the end of the second year after the purchase.\n\n"
+         "- Points expire two years after the purchase.\n\n"
          "Missing points are added within 30 days: ask for the receipt's number and the card.")),
         ("会员积分：累积、使用与有效期",
          ("- 每消费 1 元积 1 分；每月 8 日**双倍**。\n- 1,000 分起兑，100 分抵 1 元。\n"
-         "- 积分于消费后第二年年底到期。\n\n漏记积分 30 天内可补：请提供小票号和会员卡号。")),
+         "- 积分于消费满两年后到期。\n\n漏记积分 30 天内可补：请提供小票号和会员卡号。")),
         ("Puntos de socio: ganar, gastar, caducidad",
          ("- Un punto por yuan; **doble** el día 8 de cada mes.\n"
          "- 100 puntos valen 1 yuan, a partir de 1.000 puntos.\n"
-         "- Caducan al final del segundo año tras la compra.\n\n"
+         "- Caducan a los dos años de la compra.\n\n"
          "Los puntos que faltan se añaden en 30 días: pida el número del tique y la tarjeta.")),
         ("امتیاز اعضا: گرفتن، خرج کردن، پایان اعتبار",
          ("- هر یوان یک امتیاز؛ روز ۸ هر ماه **دو برابر**.\n"
          "- هر ۱۰۰ امتیاز یک یوان، از ۱۰۰۰ امتیاز به بالا.\n"
-         "- اعتبار تا پایان سال دوم پس از خرید است.\n\n"
+         "- اعتبار تا دو سال پس از خرید است.\n\n"
          "امتیاز ثبت‌نشده تا ۳۰ روز افزوده می‌شود: شمارهٔ رسید و کارت را بپرسید.")),
     ), ("service", "vip")),
     SampleArticle("maria", 90, _four(

@@ -38,7 +38,7 @@ class _Person:
 
 STAFF = (
     _Person("lin", "林晓", "1001", Role.AGENT, "zh",
-            {"sales": 0, "service": 0, "vip": 0},
+            {"sales": 0, "service": 0, "vip": 0, "service_zh": 0},
             {"chinese": 5, "english": 4, "vip_care": 5}),
     _Person("maria", "María López", "1002", Role.AGENT, "es",
             {"sales": 0, "service": 0},
@@ -50,7 +50,7 @@ STAFF = (
             {"sales": 0, "service": 0, "information": 0},
             {"english": 5}),
     _Person("wei", "陈伟", "1005", Role.AGENT, "zh",
-            {"service": 0, "vip": 0},
+            {"service": 0, "vip": 0, "service_zh": 0},
             {"chinese": 5, "vip_care": 5}),
     _Person("emma", "Emma Wilson", "1006", Role.AGENT, "en",
             {"sales": 0, "vip": 0, "information": 1},
@@ -73,7 +73,7 @@ SKILLS = {
     "persian": _titles("Persian", "波斯语", "Persa", "فارسی"),
     "vip_care": _titles("Care of VIPs", "贵宾接待", "Trato a clientes VIP", "خدمت به مشتریان ویژه"),
 }
-ASKED_FOR = {"vip": {"vip_care": 3}}
+ASKED_FOR = {"vip": {"vip_care": 3}, "service_zh": {"chinese": 3}}
 """By queue: the skills that it asks for, with the least level."""
 
 DISPOSITIONS = {
@@ -170,7 +170,18 @@ QUEUES = (
         auto_answer=True,
         dispositions=("answered", "wrong_number"),
     ),
-)
+    QueueRecord(
+        name="service_zh",
+        number="604",
+        titles=_titles("Customer service in Chinese", "中文客户服务",
+                       "Atención al cliente en chino", "خدمات مشتریان به چینی"),
+        strategy="leastrecent",
+        wrap_up_seconds=45,
+        max_wait_seconds=90,
+        overflow="service",
+        dispositions=("answered", "points", "order", "complaint", "callback", "wrong_number"),
+    ),
+)  # fmt: skip
 
 
 async def fill_desk(transaction: Transaction) -> None:

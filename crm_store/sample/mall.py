@@ -1,6 +1,6 @@
 """A mall to try Deskbell on: its customers and their past, the same at every making.
 
-Owns sample data only, and leaves alone what is there already. Sets no passwords.
+Owns sample data only, and leaves alone what is there already. Sets no passwords, but one PIN.
 """
 
 from __future__ import annotations
@@ -25,11 +25,15 @@ from crm_store.models import (
     Role,
     Segment,
 )
+from crm_store.people import cards as member_cards
 from crm_store.people.cards import check_digit
 from crm_store.people.customers import fold_name
+from crm_store.people.points import months_later
 from crm_store.sample.desk import QUEUES, STAFF, fill_desk
+from crm_store.sample.house import HOUSE
 from crm_store.sample.knowledge import fill_knowledge
 from crm_store.sample.names import CHINESE, ENGLISH, PERSIAN, SPANISH, Names
+from crm_store.sample.shop import fill_orders, fill_shop
 from crm_store.sample.story import fill_stories
 from crm_store.signals import Direction
 
@@ -38,6 +42,10 @@ WELL_KNOWN_NUMBER = "+8613800138000"
 """The number of 王芳, a VIP: the one to call the demo from."""
 SHARED_NUMBER = "+862155501234"
 """A family's number, which three customers share."""
+WELL_KNOWN_POINTS = 1_234_550
+"""What 王芳 has on her card, in hundredths: 12,345.50 points, 500 of which expire in 20 days."""
+WELL_KNOWN_PIN = "2580"
+"""The PIN of that card."""
 _SEED = 20_261_121
 _ROWS_AT_ONCE = 500
 
@@ -68,18 +76,23 @@ async def fill(database: Database, *, now: datetime | None = None) -> int:
 
     Queues, staff and lists that are there by name are left as somebody may have changed them.
     """
+    moment = now or datetime.now(UTC)
     async with database.transaction() as transaction:
         await fill_desk(transaction)
         await fill_knowledge(transaction)
+        await fill_shop(transaction, moment)
         known = await transaction.session.scalar(
             select(Customer.id).where(Customer.reference == _reference(1))
         )
         if known is not None:
+            await fill_orders(transaction, moment)
             return 0
-        people = list(_people(random.Random(_SEED), now or datetime.now(UTC)))  # noqa: S311
+        people = list(_people(random.Random(_SEED), moment))  # noqa: S311
         for start in range(0, len(people), _ROWS_AT_ONCE):
             await _write_people(transaction, people[start : start + _ROWS_AT_ONCE])
-        await fill_stories(transaction, _reference(1), WELL_KNOWN_NUMBER, now or datetime.now(UTC))
+        await _give_pin(transaction)
+        await fill_orders(transaction, moment)
+        await fill_stories(transaction, _reference(1), WELL_KNOWN_NUMBER, moment)
     return len(people)
 
 
@@ -124,9 +137,12 @@ def _person(
         ways.append(_way(ContactKind.MAIL, mail, "", joined))
     cards = []
     if segment is not Segment.ORDINARY:
-        digits = f"880010{position:09d}"
-        card = {"number": digits + check_digit(digits), "opened_at": joined}
-        cards.append((card, list(_ledger(chance, position, joined, now))))
+        card = {"number": card_of(position), "opened_at": joined}
+        ledger = list(_ledger(chance, position, joined, now))
+        if position == 1:
+            ledger = list(_well_known_ledger(now))
+            card["opened_at"] = min(joined, ledger[0]["at"])
+        cards.append((card, ledger))
     contacts = chance.choices((0, 1, 2, 4, 8), weights=(25, 30, 25, 15, 5))[0]
     return _SamplePerson(
         customer={
@@ -147,6 +163,12 @@ def _person(
             for _ in range(contacts if position != 1 else 6)
         ],
     )
+
+
+def card_of(position: int) -> str:
+    """The card's number of the customer at that place, counted from 1."""
+    digits = f"880010{position:09d}"
+    return digits + check_digit(digits)
 
 
 def _reference(position: int) -> str:
@@ -176,6 +198,32 @@ def _ledger(
             "made_by": "till",
             "at": at,
         }
+
+
+def _well_known_ledger(now: datetime) -> Iterator[dict[str, Any]]:
+    """The ledger of 王芳: always the same balance, some of it to expire soon."""
+    today = now.astimezone(HOUSE.zone).date()
+    oldest = months_later(today + timedelta(days=20), -HOUSE.points_valid_months)
+    moves = (
+        (datetime(oldest.year, oldest.month, oldest.day, 15, tzinfo=HOUSE.zone), 150_000),
+        (now - timedelta(days=300), -100_000),
+        (now - timedelta(days=200), 800_000),
+        (now - timedelta(days=30), 384_550),
+    )
+    for number, (at, moved) in enumerate(moves):
+        yield {
+            "hundredths": moved,
+            "reason": "gift" if moved < 0 else "purchase",
+            "idempotency_key": f"mall:1:{number}",
+            "made_by": "till",
+            "at": at,
+        }
+
+
+async def _give_pin(transaction: Transaction) -> None:
+    card_id = await transaction.session.scalar(select(Card.id).where(Card.number == card_of(1)))
+    assert card_id is not None
+    await member_cards.set_pin(transaction, card_id, WELL_KNOWN_PIN, actor="system")
 
 
 def _past(

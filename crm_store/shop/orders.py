@@ -82,11 +82,12 @@ class Order:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewOrder:
     """`total_minor` is what is to be paid; the lines' sum if it is None. `idempotency_key` is the
-    shop's own name of the order: the same twice is one order."""
+    shop's own name of the order: the same twice is one order. `number` is drawn if it is ""."""
 
     lines: Sequence[Line]
     currency: str
     idempotency_key: str
+    number: str = ""
     customer_id: int | None = None
     interaction_id: int | None = None
     total_minor: int | None = None
@@ -127,10 +128,13 @@ async def of_customer(database: Database, customer_id: int, *, limit: int = 20) 
 async def place(transaction: Transaction, new: NewOrder, *, actor: str) -> str:
     """Write a new order; its number. The same key again changes nothing.
 
-    Raises ValueError for an order of nothing, LookupError for an unknown customer.
+    Raises ValueError for an order of nothing or a number that none can have, LookupError for an
+    unknown customer, sqlalchemy.exc.IntegrityError for a number that is another order's.
     """
     if not new.lines or any(line.quantity < 1 or line.price_minor < 0 for line in new.lines):
         raise ValueError("an order is of something")
+    if new.number and order_number(new.number) != new.number:
+        raise ValueError("that is no order's number: its digits do not agree")
     session = transaction.session
     known: str | None = await session.scalar(
         select(OrderRow.number).where(OrderRow.idempotency_key == new.idempotency_key)
@@ -141,7 +145,7 @@ async def place(transaction: Transaction, new: NewOrder, *, actor: str) -> str:
         raise LookupError(f"there is no customer {new.customer_id}")
     at = new.placed_at or datetime.now(UTC)
     total = sum(line.quantity * line.price_minor for line in new.lines)
-    number = await _free_number(transaction)
+    number = new.number or await _free_number(transaction)
     order_id: int | None = await session.scalar(
         insert(OrderRow)
         .values(

@@ -71,7 +71,7 @@ async def test_the_customers_that_the_demo_speaks_of(sqlite_database: Database) 
     [vip] = await customers.find_by_phone(sqlite_database, "+8613800138000")
     assert (vip.name, vip.segment, vip.language) == ("王芳", Segment.VIP, "zh")
     assert len(vip.interactions) == 6
-    assert vip.points_hundredths > 0
+    assert vip.points_hundredths == sample_mall.WELL_KNOWN_POINTS == 1_234_550
     family = await customers.find_by_phone(sqlite_database, sample_mall.SHARED_NUMBER)
     assert len(family) == 3
     staff = await agents.all_agents(sqlite_database)
@@ -82,6 +82,7 @@ async def test_the_customers_that_the_demo_speaks_of(sqlite_database: Database) 
         ("service", "601"),
         ("vip", "602"),
         ("information", "603"),
+        ("service_zh", "604"),
     ]
     leaves = {leaf.code for leaf in await queues.dispositions(sqlite_database)}
     assert {line.disposition for line in vip.interactions} <= leaves
