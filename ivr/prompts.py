@@ -33,11 +33,13 @@ _PLACE = re.compile(r"\{([a-z_]+)\}")
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A sentence in English. `one` is its form where the value `counted` is exactly one."""
+    """A sentence in English. `one` is its form where the value `counted` is exactly one. A label
+    says what a key is for, and stands in `choice`."""
 
     text: str
     one: str = ""
     counted: str = ""
+    is_label: bool = False
 
     @property
     def places(self) -> frozenset[str]:
@@ -57,6 +59,10 @@ def _many(text: str, one: str, counted: str) -> Prompt:
     return Prompt(text, one, counted)
 
 
+def _label(text: str) -> Prompt:
+    return Prompt(text, is_label=True)
+
+
 PROMPTS: Mapping[str, Prompt] = {
     # Keys
     "choice": Prompt("{label}, press {key}."),
@@ -68,10 +74,10 @@ PROMPTS: Mapping[str, Prompt] = {
     "goodbye": Prompt("Thank you for calling. Goodbye."),
     "trouble": Prompt("I am sorry, I cannot look that up just now. A colleague will help you."),
     # Language
-    "language_choice": Prompt("For English"),
+    "language_choice": _label("For English"),
     # Points
-    "points_own_card": Prompt("For the points on your card ending in {digits}"),
-    "points_another_card": Prompt("For another card"),
+    "points_own_card": _label("For the points on your card ending in {digits}"),
+    "points_another_card": _label("For another card"),
     "points_ask_card": Prompt("Please key in your card number, then press the hash key."),
     "points_card_wrong": Prompt(
         "These digits do not make up a card number. Please look at your card and try once more."
@@ -96,8 +102,8 @@ PROMPTS: Mapping[str, Prompt] = {
         "{points} points expire {day}.", "One point expires {day}.", "points"
     ),
     # Orders
-    "orders_last": Prompt("For your last order, placed {day}"),
-    "orders_another": Prompt("For another order"),
+    "orders_last": _label("For your last order, placed {day}"),
+    "orders_another": _label("For another order"),
     "orders_ask_number": Prompt("Please key in your order number, then press the hash key."),
     "orders_number_wrong": Prompt(
         "These digits do not make up an order number. Please check it and try once more."
@@ -145,15 +151,15 @@ PROMPTS: Mapping[str, Prompt] = {
     "mall_not_known": Prompt("I am sorry, I have no information on that."),
     "house_text": Prompt("{text}"),
     # A number to be called at
-    "number_this": Prompt("To be called at {number}, from which you are calling"),
-    "number_another": Prompt("To be called at another number"),
+    "number_this": _label("To be called at {number}, from which you are calling"),
+    "number_another": _label("To be called at another number"),
     "number_ask": Prompt(
         "Please key in the number with its area code, then press the hash key."
     ),
     "number_wrong": Prompt("We cannot call this number. Please try once more."),
     "number_read_back": Prompt("We will call {number}."),
-    "number_right": Prompt("If that is right"),
-    "number_again": Prompt("To key it in again"),
+    "number_right": _label("If that is right"),
+    "number_again": _label("To key it in again"),
     # A stand
     "letting_intro": Prompt(
         "For a stand in our house, leave us a number, and our leasing team will call you back."
@@ -179,14 +185,14 @@ PROMPTS: Mapping[str, Prompt] = {
         "To hear your place, or to be called back, press {key} while you wait."
     ),
     # Waiting
-    "waiting_stay": Prompt("To stay on the line"),
-    "waiting_callback": Prompt("To keep your place and be called back"),
-    "waiting_message": Prompt("To leave a message"),
+    "waiting_stay": _label("To stay on the line"),
+    "waiting_callback": _label("To keep your place and be called back"),
+    "waiting_message": _label("To leave a message"),
     "waiting_on": Prompt("You keep your place. One moment, please."),
-    "callback_offer": Prompt("To be called back"),
+    "callback_offer": _label("To be called back"),
     "waiting_nobody": Prompt("Nobody can take your call at the moment."),
-    "callback_in_turn": Prompt("To be called as soon as it is your turn"),
-    "callback_at_hour": Prompt("To be called at a certain hour"),
+    "callback_in_turn": _label("To be called as soon as it is your turn"),
+    "callback_at_hour": _label("To be called at a certain hour"),
     "callback_ask_hour": Prompt(
         "When may we call you? Please key in four digits, two for the hour and two for the "
         "minutes. For half past three in the afternoon, key in 1 5 3 0."
@@ -205,8 +211,8 @@ PROMPTS: Mapping[str, Prompt] = {
         "Please leave your message after the tone, then press the hash key."
     ),
     "message_empty": Prompt("I have not heard a message."),
-    "message_send": Prompt("To send your message"),
-    "message_again": Prompt("To speak it again"),
+    "message_send": _label("To send your message"),
+    "message_again": _label("To speak it again"),
     "message_done": Prompt("Thank you. Your message is on its way to us. Goodbye."),
     "message_title": Prompt("Message by telephone: {queue}"),
     "letting_title": Prompt("Enquiry about a stand"),
@@ -217,8 +223,8 @@ PROMPTS: Mapping[str, Prompt] = {
         "May we ask you one short question about this call?",
         "count",
     ),
-    "survey_yes": Prompt("If you like"),
-    "survey_no": Prompt("If you would rather not"),
+    "survey_yes": _label("If you like"),
+    "survey_no": _label("If you would rather not"),
     "survey_scale": Prompt("Key in a digit, from {least}, the worst, to {most}, the best."),
     "survey_thanks": Prompt("Thank you for your answer. Goodbye."),
 }  # fmt: skip

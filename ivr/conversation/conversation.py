@@ -139,6 +139,7 @@ class Conversation:
         self.house = house
         self.place = ""
         self.trail: list[Step] = []
+        self.left_to: Destination | None = None
         self._line = line
         self._prompts = prompts
         self._speak = speak
@@ -256,6 +257,7 @@ class Conversation:
     async def leave(self, to: Destination) -> None:
         """End our part of the call, which goes on `to` in the caller's language."""
         await self._line.leave(to, self.language)
+        self.left_to = to
 
     async def _one_of(self, question: _Question, keys: str, seconds: float) -> str:
         for mistakes in range(1, MOST_MISTAKES + 1):

@@ -7,7 +7,7 @@ from crm_store.phone_menus.opening_hours import Calendar, DayHours
 from crm_store.shop import promotions
 from ivr.conversation.conversation import Conversation, Sentence
 from ivr.menus.back_office import BackOffice, local
-from ivr.menus.values import AtTime, Count, Name, OnDay
+from ivr.menus.values import AtTime, Count, HouseText, Name, OnDay
 
 TOPICS = {
     "places": ("places",),
@@ -61,7 +61,7 @@ async def tell_topic(talk: Conversation, office: BackOffice, function: str) -> N
 
 def house_text(text: str) -> Sentence:
     """A text of the house's own, as it is."""
-    return Sentence("house_text", {"text": Name(text)})
+    return Sentence("house_text", {"text": HouseText(text)})
 
 
 def _hours(talk: Conversation, day: DayHours, which: str) -> list[Sentence]:

@@ -36,11 +36,12 @@ def speak(value: object, language: str) -> Spoken:
             return speak(Name(value), language)
         case Points() | Money() | Count() | Place() | Digits() | PhoneNumber() | Name():
             pass
-        case OnDay() | AtTime() | Wait() | Key():
+        case OnDay() | AtTime() | Wait() | Key() | HouseText():
             pass
         case _:
             raise TypeError(f"{type(value).__name__} cannot be said")
-    return Spoken(value.said(language), language, shown=value.shown(language))
+    fixed = isinstance(value, HouseText)
+    return Spoken(value.said(language), language, fixed=fixed, shown=value.shown(language))
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +174,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A product, a place, a holiday, a text of the house's own."""
+    """A product, a place, a holiday."""
 
     text: str
 
@@ -195,3 +196,16 @@ class Key:
 
     def shown(self, language: str) -> str:
         return self.key
+
+
+@dataclass(frozen=True, slots=True)
+class HouseText:
+    """A text of the house's own, the same for all callers."""
+
+    text: str
+
+    def said(self, language: str) -> str:
+        return spoken.plain(self.text)
+
+    def shown(self, language: str) -> str:
+        return self.text
