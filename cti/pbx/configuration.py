@@ -228,13 +228,15 @@ class PhoneMenusConfig:
     """Where the service answers Asterisk for the phone menus (FastAGI), and the numbers that lead
     to one.
 
-    `key` is the word by which the service knows its own PBX. `fallback` is the number of the queue
-    that callers go to when the service is not there. No conversation lasts `longest_seconds`.
+    `key` is the word by which the service knows its own PBX, `pbx` that PBX's name. `fallback` is
+    the number of the queue that callers go to when the service is not there. No conversation lasts
+    `longest_seconds`.
     """
 
     host: str
     port: int
     key: str = field(repr=False)
+    pbx: str = "main"
     numbers: Sequence[str] = ()
     fallback: str = ""
     longest_seconds: int = 1_800
@@ -242,6 +244,7 @@ class PhoneMenusConfig:
     def __post_init__(self) -> None:
         _checked(r"[A-Za-z0-9.-]{1,253}|[0-9A-Fa-f:.]{2,45}", self.host, "phone menus' host")
         _checked(r"[A-Za-z0-9]{16,100}", self.key, "phone menus' key")
+        _checked(r"[a-z][a-z0-9_]{0,30}", self.pbx, "PBX name")
         _checked(r"[0-9]{0,20}", self.fallback, "fallback queue")
         if not 0 < self.port < 65_536:
             raise BadConfiguration(f"phone menus' port: {self.port} is none")

@@ -1,7 +1,7 @@
 """Many calls at once, for load and fault tests: one SIPp for all callers, one for all phones.
 
-Nothing here is steered and no sound is sent: it is the crowd, not the actors (see
-cti.telephone_network.network for those). SIPp's own counters are the record.
+Nothing here is steered, and sound is whoever's who lends the ports for it (keypads): it is the
+crowd, not the actors (network has those). SIPp's own counters are the record.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,16 +54,26 @@ class SipCrowd:
         await asyncio.gather(*(register(*account) for account in accounts.items()))
 
     async def call(
-        self, to: str, count: int, *, rate: int, hold_seconds: float, first: str = "+8613800000000"
+        self,
+        to: str,
+        count: int,
+        *,
+        rate: int,
+        hold_seconds: float,
+        first: str = "+8613800000000",
+        media_ports: Sequence[int] = (),
     ) -> None:
         """Begin `count` calls to `to`, `rate` a second, from numbers counting up from `first`.
 
-        Each hangs up `hold_seconds` after its answer. Returns when SIPp has begun.
+        Each hangs up `hold_seconds` after its answer; its sound is at its of the `media_ports`,
+        nowhere if none are given. Returns when SIPp has begun.
         """
         plus, digits = first[: first.startswith("+")], first.lstrip("+")
         numbers = [f"{plus}{int(digits) + step:0{len(digits)}}" for step in range(count)]
         file = self._network.folder / f"numbers-{time.monotonic_ns()}.csv"
-        file.write_text("SEQUENTIAL\n" + "".join(f"{number};\n" for number in numbers))
+        ports = media_ports or [9] * count
+        rows = [f"{number};{port};\n" for number, port in zip(numbers, ports, strict=True)]
+        file.write_text("SEQUENTIAL\n" + "".join(rows))
         self._statistics = file.with_suffix(".statistics")
         values: dict[str, object] = {"to": to, "hold_milliseconds": int(hold_seconds * 1000)}
         arguments = ["-inf", str(file), "-m", str(count), "-l", str(count), "-r", str(rate)]

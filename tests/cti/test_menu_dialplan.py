@@ -88,7 +88,10 @@ async def test_a_menu_s_number_asks_the_service_and_its_word_leads_to_a_queue(
     menu_pbx: SharedPbx, menu_port: int, network: SipNetwork
 ) -> None:
     async def talk(caller: AgiCaller) -> None:
-        assert (caller.entry, caller.asked) == ("menu", {"number": "611", "key": KEY})
+        assert (caller.entry, caller.asked) == (
+            "menu",
+            {"number": "611", "pbx": "main", "key": KEY},
+        )
         await caller.go("queue", DESKBELL_QUEUE="service-zh")
 
     async with AgiPeer(talk, menu_port):
@@ -193,6 +196,7 @@ async def test_every_entry_says_which_queue_it_is_about(
         assert {"entry": caller.entry, **caller.asked} == {
             **asks,
             "queue": "service-zh",
+            "pbx": "main",
             "key": KEY,
         }
         await caller.go("queue")
