@@ -63,7 +63,7 @@ def measured(samples: Samples, rate: int = RATE) -> Level:
         return Level(0.0, FLOOR_DB, FLOOR_DB, 0.0)
     peak = float(np.max(np.abs(samples)))
     loudness = _loudness(samples, max(rate // 100, 1))
-    heard = loudness[loudness > _ratio(SILENCE_DB)]
+    heard = loudness[loudness > _ratio(SILENCE_DB - 20)]
     # A knock or a click is louder than the speech, and short.
     loud = float(np.percentile(heard, _LOUD_PERCENT)) if heard.size else 0.0
     speech = heard[heard > loud * _ratio(-_PAUSE_DB)]
