@@ -125,6 +125,9 @@ def migrate(config: Config = None) -> None:
 
 @app.command(rich_help_panel="Try and look")
 def call(
+    number: Annotated[
+        str | None, typer.Argument(metavar="NUMBER", help="The number dialled; as --to.")
+    ] = None,
     *,
     caller: Annotated[
         str, typer.Option("--from", metavar="NUMBER", help="The caller's number.")
@@ -134,7 +137,12 @@ def call(
     ] = "600",
     press: Annotated[
         str | None,
-        typer.Option(metavar="1,2,#", help="Keys pressed after the answer, a second apart."),
+        typer.Option(
+            "--press",
+            "--keys",
+            metavar="1,2#",
+            help="Keys pressed after the answer; a comma is a second's pause.",
+        ),
     ] = None,
     hold: Annotated[
         float, typer.Option(metavar="SECONDS", min=0, help="Hang up this long after the answer.")
@@ -148,13 +156,15 @@ def call(
 ) -> None:
     """Call the running demo as the telephone network would, with real SIP and sound.
 
-    Example: `deskbell call --from +8613800138000 --to 610 --press 1 --hold 20`
+    Of a call to a phone menu it tells at the end what was heard and keyed there.
+
+    Example: `deskbell call 610 --from +8613800138000 --keys 1,,,2 --hold 30`
     """
     from deskbell import telephone
 
     wish = telephone.Wish(
         caller=caller,
-        called=called,
+        called=number or called,
         keys=press or "",
         hold_seconds=hold,
         patience_seconds=patience,

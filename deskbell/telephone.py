@@ -17,7 +17,11 @@ from typing import Any
 import orjson
 import typer
 
+from crm_store.phone_menus import menu_visits
+from crm_store.phone_menus.menu_visits import MenuVisit
 from cti.telephone_network.network import SipCall, SipNetwork, SippFailed, SipPhone
+from deskbell.administration import open_store
+from deskbell.config import load_settings
 from deskbell.desk_client import DeskClient, DeskUnreachable
 from deskbell.event_loop import run
 from deskbell.failure import CommandFailed, ExitCode
@@ -40,6 +44,11 @@ class Teller:
         if not self.quiet:
             seconds = (time.monotonic() if at is None else at) - self.started
             typer.echo(f"{max(seconds, 0):6.2f} s  {text}")
+
+    def note(self, text: str) -> None:
+        """Says something that belongs to what was said before."""
+        if not self.quiet:
+            typer.echo(f"          {text}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +94,29 @@ async def _call(demo: Demo, wish: Wish, teller: Teller) -> dict[str, Any]:
                 placed.ended_at,
             )
         await view.last_word()
-        return {**asdict(report), "desk": view.found}
+        visits = await _menu_visits(demo, view)
+        for visit in visits:
+            _tell_visit(visit, teller)
+        return {**asdict(report), "desk": view.found, "menus": [asdict(one) for one in visits]}
+
+
+async def _menu_visits(demo: Demo, view: _DeskView) -> list[MenuVisit]:
+    """What our call heard and keyed in phone menus, as the history has it."""
+    if view.found is None:
+        return []
+    pbx, linkedid = view.found["pbx"], view.found["call"]
+    async with open_store(load_settings(Path(demo.config))) as database:
+        return await menu_visits.of_call(database, pbx, linkedid)
+
+
+def _tell_visit(visit: MenuVisit, teller: Teller) -> None:
+    left = f", then to {visit.left_to}" if visit.left_to else ""
+    teller.say(f"the menu {visit.menu}, {visit.seconds:.0f} s, in {visit.language}{left}:")
+    for step in visit.trail:
+        if step.heard:
+            teller.note(f"{step.seconds:6.1f} s  {step.heard}")
+        if step.keyed:
+            teller.note(f"{step.seconds:6.1f} s  keyed {step.keyed}")
 
 
 async def _talk(placed: SipCall, wish: Wish, teller: Teller) -> None:
