@@ -28,6 +28,7 @@ from crm_store.contacts.story import StoryEntry, StoryFilter
 from crm_store.database import Database
 from crm_store.models import Channel
 from crm_store.people import complaints, customers
+from crm_store.shop import orders
 from crm_store.staff import agents, queues
 from crm_store.text_search import EntryKind
 
@@ -78,7 +79,8 @@ async def show_story(request: web.Request) -> web.StreamResponse:
                 reason="story",
             )
     names = await _names(database, language_of(request).code)
-    entries = [_shown(entry, names) for entry in page.entries]
+    language = language_of(request).code
+    entries = [_shown(entry, names, language) for entry in page.entries]
     return json_answer({"entries": entries, "older": page.older})
 
 
@@ -93,7 +95,7 @@ async def _names(database: Database, language: str) -> dict[str, str]:
     return names
 
 
-def _shown(entry: StoryEntry, names: Mapping[str, str]) -> dict[str, Any]:
+def _shown(entry: StoryEntry, names: Mapping[str, str], language: str) -> dict[str, Any]:
     details = dict(entry.details)
     call = details.get("call")
     if call and call["transferred_to"]:
@@ -104,6 +106,14 @@ def _shown(entry: StoryEntry, names: Mapping[str, str]) -> dict[str, Any]:
         details["shown_number"] = complaints.shown_number(details["number"])
     elif entry.kind is EntryKind.TASK:
         details["shown_number"] = shown_number(details["number"]) if details["number"] else ""
+    elif entry.kind is EntryKind.ORDER:
+        details["shown_number"] = orders.shown_number(details["number"])
+        details["shown_total"] = orders.shown_money(
+            details["total_minor"], details["currency"], language
+        )
+        details["goods"] = [
+            queues.title(line["names"], language, line["item_number"]) for line in details["lines"]
+        ]
     elif details.get("address", "").startswith("+"):
         details["shown_address"] = shown_number(details["address"])
     return details | {

@@ -22,6 +22,7 @@ const CHIPS = [
   { id: "visit", kind: "visit,interaction", channel: "visit" },
   { id: "task", kind: "task", channel: "" },
   { id: "complaint", kind: "complaint", channel: "" },
+  { id: "order", kind: "order", channel: "" },
 ];
 const SETTLE_MS = 200;
 
@@ -184,12 +185,12 @@ function dayOf(at) {
   return at.getFullYear() === midnight.getFullYear() ? days.format(at) : years.format(at);
 }
 
-const PICTURES = { task: "note", visit: "visit", complaint: "bell" };
+const PICTURES = { task: "note", visit: "visit", complaint: "bell", order: "page" };
 
 function line(entry) {
   const picture = entry.kind === "interaction" ? entry.channel : PICTURES[entry.kind];
   const at = new Date(entry.at);
-  const { title, badges, parts } = { interaction, task, visit, complaint }[entry.kind](entry);
+  const { title, badges, parts } = { interaction, task, visit, complaint, order }[entry.kind](entry);
   return el(
     "li",
     { class: "story-entry", "data-kind": entry.kind, "data-channel": entry.channel },
@@ -316,5 +317,13 @@ function complaint(entry) {
       facts(name(entry.shown_number), words.category[entry.category], name(entry.agent)),
       free(entry.text),
     ],
+  };
+}
+
+function order(entry) {
+  return {
+    title: entry.goods.join(", "),
+    badges: [words.one.order, words.order_state[entry.state]],
+    parts: [facts(name(entry.shown_number), entry.shown_total, exact.format(new Date(entry.state_since)))],
   };
 }

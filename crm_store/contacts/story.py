@@ -1,51 +1,37 @@
 """A customer's story: all that was between this person and the house, newest first.
 
-Owns the union of the tables that a story is made of, its order, its pages and its filters. Each
-kind is one small function in `_READERS`; a new channel with a table of its own adds one. Includes
-what belongs to customers who were merged into this one. Refuses to know what an agent may see.
+Owns the union of the kinds that a story is made of (story_kinds.py), its order, its pages, its
+filters and its search. Includes what belongs to customers who were merged into this one. Refuses to
+know what an agent may see.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import ColumnElement, and_, or_, select
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from crm_store import text_search
+from crm_store.contacts.story_kinds import KINDS, READERS, Reader, StoryEntry
 from crm_store.database import Database
-from crm_store.models import (
-    Call,
-    Channel,
-    Complaint,
-    Interaction,
-    Recording,
-    Task,
-    Visit,
-    WrapUp,
-)
+from crm_store.models import Channel, Interaction
 from crm_store.people import customers
 from crm_store.text_search import EntryKind
 
-KINDS = (EntryKind.INTERACTION, EntryKind.TASK, EntryKind.VISIT, EntryKind.COMPLAINT)
+__all__ = [
+    "KINDS",
+    "StoryEntry",
+    "StoryFilter",
+    "StoryPage",
+    "count_satisfaction",
+    "read",
+]
+
 # A search whose hits a filter throws away looks no further than this many pages.
 _MOST_PAGES = 8
-
-
-@dataclass(frozen=True, slots=True)
-class StoryEntry:
-    """One thing that happened. `details` are plain values, by `kind`: see each reader."""
-
-    kind: EntryKind
-    id: int
-    at: datetime
-    agent: str | None
-    channel: Channel | None
-    details: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +79,7 @@ async def read(
         for kind in wanted.kinds or KINDS:
             if not _may_be_of(kind, wanted.channels):
                 continue
-            reader = _READERS[kind]
+            reader = READERS[kind]
             conditions = [reader.owner.in_(owners), *_bounds(reader, kind, wanted, cursor)]
             entries += await reader.read(session, conditions, limit + 1)
     entries.sort(key=_place, reverse=True)
@@ -114,201 +100,6 @@ async def count_satisfaction(
     )
     async with database.reading() as session:
         return [(row[0], int(row[1] or 0), row[2]) for row in await session.execute(query)]
-
-
-# ---- the kinds -----------------------------------------------------------------------------------
-
-Read = Callable[[AsyncSession, Sequence[ColumnElement[bool]], int], Awaitable[list[StoryEntry]]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    """How a kind is read: its columns for row, owner, moment and agents, and the function."""
-
-    row: Any
-    owner: Any
-    at: Any
-    agents: tuple[Any, ...]
-    read: Read
-
-
-async def _interactions(
-    session: AsyncSession, conditions: Sequence[ColumnElement[bool]], limit: int
-) -> list[StoryEntry]:
-    """`direction, queue, disposition, summary, note, address, keyed, satisfaction, closed_at`;
-    `call` ({outcome, wait_s, talk_s, transferred_to} or None); `wrap_ups` [{agent, disposition,
-    note, at}]; `recordings` [{id, started_at, seconds, marks}]."""
-    query = (
-        select(Interaction, Call)
-        .join(Call, Call.id == Interaction.call_id, isouter=True)
-        .where(*conditions)
-        .order_by(Interaction.opened_at.desc(), Interaction.id.desc())
-        .limit(limit)
-    )
-    rows = [(row[0], row[1]) for row in await session.execute(query)]
-    wrap_ups = await _wrap_ups(session, [one.id for one, _ in rows])
-    recordings = await _recordings(session, [call for _, call in rows if call is not None])
-    return [
-        StoryEntry(
-            EntryKind.INTERACTION,
-            one.id,
-            one.opened_at,
-            one.agent,
-            one.channel,
-            {
-                "direction": one.direction,
-                "queue": one.queue,
-                "disposition": one.disposition,
-                "summary": one.summary,
-                "note": one.note,
-                "address": one.address,
-                "keyed": one.keyed,
-                "satisfaction": one.satisfaction,
-                "closed_at": one.closed_at,
-                "call": call
-                and {
-                    "outcome": call.outcome,
-                    "wait_s": call.wait_s,
-                    "talk_s": call.talk_s,
-                    "transferred_to": call.transferred_to,
-                },
-                "wrap_ups": wrap_ups.get(one.id, []),
-                "recordings": recordings.get((call.pbx, call.linkedid), []) if call else [],
-            },
-        )
-        for one, call in rows
-    ]
-
-
-async def _wrap_ups(
-    session: AsyncSession, interaction_ids: Sequence[int]
-) -> dict[int, list[dict[str, Any]]]:
-    found: dict[int, list[dict[str, Any]]] = {}
-    rows = await session.scalars(
-        select(WrapUp).where(WrapUp.interaction_id.in_(interaction_ids)).order_by(WrapUp.id)
-    )
-    for row in rows:
-        found.setdefault(row.interaction_id, []).append(
-            {
-                "agent": row.agent,
-                "disposition": row.disposition,
-                "note": row.note,
-                "at": row.closed_at or row.saved_at,
-            }
-        )
-    return found
-
-
-async def _recordings(
-    session: AsyncSession, calls: Sequence[Call]
-) -> dict[tuple[str, str], list[dict[str, Any]]]:
-    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    rows = await session.scalars(
-        select(Recording)
-        .where(
-            Recording.linkedid.in_([call.linkedid for call in calls]),
-            Recording.ended_at.is_not(None),
-        )
-        .order_by(Recording.id)
-    )
-    for row in rows:
-        assert row.ended_at is not None
-        found.setdefault((row.pbx, row.linkedid), []).append(
-            {
-                "id": row.id,
-                "started_at": row.started_at,
-                "seconds": (row.ended_at - row.started_at).total_seconds(),
-                "marks": row.marks,
-            }
-        )
-    return found
-
-
-async def _tasks(
-    session: AsyncSession, conditions: Sequence[ColumnElement[bool]], limit: int
-) -> list[StoryEntry]:
-    """`task_kind, state, title, text, number, due_at, queue, assigned_to, outcome, finished_by,
-    finished_at`."""
-    query = select(Task).where(*conditions).order_by(Task.created_at.desc(), Task.id.desc())
-    return [
-        StoryEntry(
-            EntryKind.TASK,
-            row.id,
-            row.created_at,
-            row.created_by,
-            None,
-            {
-                "task_kind": row.kind,
-                **_values(row, "state", "title", "text", "number", "due_at", "queue", "outcome"),
-                **_values(row, "assigned_to", "finished_by", "finished_at"),
-            },
-        )
-        for row in await session.scalars(query.limit(limit))
-    ]
-
-
-async def _visits(
-    session: AsyncSession, conditions: Sequence[ColumnElement[bool]], limit: int
-) -> list[StoryEntry]:
-    """`state, planned_for, held_at, place, purpose, outcome`."""
-    query = select(Visit).where(*conditions).order_by(Visit.planned_for.desc(), Visit.id.desc())
-    names = ("state", "planned_for", "held_at", "place", "purpose", "outcome")
-    return [
-        StoryEntry(
-            EntryKind.VISIT, row.id, row.planned_for, row.agent, Channel.VISIT, _values(row, *names)
-        )
-        for row in await session.scalars(query.limit(limit))
-    ]
-
-
-async def _complaints(
-    session: AsyncSession, conditions: Sequence[ColumnElement[bool]], limit: int
-) -> list[StoryEntry]:
-    """`number, category, severity, subject, text, state, closed_at`."""
-    query = (
-        select(Complaint)
-        .where(*conditions)
-        .order_by(Complaint.filed_at.desc(), Complaint.id.desc())
-    )
-    names = ("number", "category", "severity", "subject", "text", "state", "closed_at")
-    return [
-        StoryEntry(
-            EntryKind.COMPLAINT, row.id, row.filed_at, row.filed_by, None, _values(row, *names)
-        )
-        for row in await session.scalars(query.limit(limit))
-    ]
-
-
-def _values(row: object, *names: str) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in names}
-
-
-_READERS = {
-    EntryKind.INTERACTION: _Reader(
-        Interaction.id,
-        Interaction.customer_id,
-        Interaction.opened_at,
-        (Interaction.agent,),
-        _interactions,
-    ),
-    EntryKind.TASK: _Reader(
-        Task.id,
-        Task.customer_id,
-        Task.created_at,
-        (Task.created_by, Task.assigned_to, Task.finished_by),
-        _tasks,
-    ),
-    EntryKind.VISIT: _Reader(
-        Visit.id, Visit.customer_id, Visit.planned_for, (Visit.agent,), _visits
-    ),
-    EntryKind.COMPLAINT: _Reader(
-        Complaint.id,
-        Complaint.customer_id,
-        Complaint.filed_at,
-        (Complaint.filed_by,),
-        _complaints,
-    ),
-}
 
 
 # ---- order, pages, filters -----------------------------------------------------------------------
@@ -346,7 +137,7 @@ def _may_be_of(kind: EntryKind, channels: Sequence[Channel]) -> bool:
 
 
 def _bounds(
-    reader: _Reader,
+    reader: Reader,
     kind: EntryKind,
     wanted: StoryFilter,
     cursor: tuple[datetime, int, int] | None,
@@ -394,7 +185,7 @@ async def _found(
             for kind in kinds:
                 ids = [hit.row_id for hit in hits if hit.kind is kind]
                 if ids:
-                    reader = _READERS[kind]
+                    reader = READERS[kind]
                     conditions = [reader.row.in_(ids), *_bounds(reader, kind, wanted, None)]
                     read_now = await reader.read(session, conditions, len(ids))
                     by_row |= {(kind, entry.id): entry for entry in read_now}

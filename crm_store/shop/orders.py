@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 import orjson
+from babel.numbers import format_currency, get_currency_precision
 from sqlalchemy import insert, select, update
 
 from crm_store import audit, keyed_numbers, text_search
@@ -103,6 +105,12 @@ def order_number(text: str) -> str | None:
 def shown_number(number: str) -> str:
     """The number as people read it aloud."""
     return keyed_numbers.shown(number, 5)
+
+
+def shown_money(minor: int, currency: str, language: str) -> str:
+    """An amount in a currency's smallest unit as that language writes it."""
+    digits = get_currency_precision(currency)
+    return format_currency(Decimal(minor).scaleb(-digits), currency, locale=language)
 
 
 async def order(database: Database, number: str) -> Order | None:
