@@ -13,30 +13,23 @@ import asyncio
 import contextlib
 import itertools
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import psutil
-from aiohttp.test_utils import TestServer
 from playwright.async_api import Browser, BrowserContext, CDPSession, Page, async_playwright
-from yarl import URL
 
-from agent_desk.app import create_app
 from agent_desk.desk import api
-from agent_desk.entrance.sign_in import HUB
 from agent_desk.entrance.visitor import LANGUAGE_COOKIE, SESSION_COOKIE
 from agent_desk.live import push
-from agent_desk.parts import DeskParts
+from bench.page_desk import running_desk
 from bench.page_tasks import Task, watched
 from crm_store import signals as s
-from crm_store.bus import Bus
-from crm_store.database import Database
-from crm_store.migrations import migrate
 from crm_store.people import customers
-from tests.agent_desk.conftest import Presence, RunningDesk, fill, open_session
+from tests.agent_desk.conftest import RunningDesk, open_session
 from tests.agent_desk.signal_stories import PBX, pop
 from tests.talking_browser import FLAGS, find_chromium
 
@@ -108,7 +101,7 @@ async def measure(
     the news go before all else on the machine (root).
     """
     async with (
-        running_desk(f"sqlite:///{folder}/page.db") as desk,
+        running_desk(f"sqlite:///{folder}/page.db", faster=FASTER) as desk,
         async_playwright() as playwright,
     ):
         browser = await playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS)
@@ -127,25 +120,6 @@ def as_row(taken: list[Load]) -> dict[str, Any]:
         values = sorted(getattr(load, name) for load in taken)
         row[name] = {"median": round(median(values), 1), "most": round(values[-1], 1)}
     return row
-
-
-@contextlib.asynccontextmanager
-async def running_desk(database_url: str) -> AsyncIterator[RunningDesk]:
-    """The real desk on a store with a few people, its telephone side played by Presence."""
-    await migrate(database_url)
-    database = Database(database_url)
-    try:
-        people = await fill(database)
-        bus = Bus()
-        presence = Presence(bus)
-        parts = DeskParts(database=database, bus=bus, agents=presence.control())
-        app = create_app(parts)
-        app[HUB].coalesce_seconds = push.COALESCE_SECONDS / FASTER
-        async with TestServer(app) as server:
-            url = URL(str(server.make_url("/")))
-            yield RunningDesk(app, parts, presence, database, bus, url, people)
-    finally:
-        await database.close()
 
 
 async def signed_in(browser: Browser, desk: RunningDesk) -> BrowserContext:

@@ -13,6 +13,7 @@ import pytest
 from playwright.async_api import CDPSession, Page, async_playwright
 
 from bench import page as bench_page
+from bench.page_desk import running_desk
 from tests.agent_desk.browser_fixtures import FLAGS, chromium
 
 pytestmark = pytest.mark.browser
@@ -59,7 +60,7 @@ async def held(page: Page, devtools: CDPSession) -> dict[str, int]:
 
 async def test_calls_leave_nothing_in_the_page(tmp_path: Path) -> None:
     async with (
-        bench_page.running_desk(f"sqlite:///{tmp_path}/page.db") as desk,
+        running_desk(f"sqlite:///{tmp_path}/page.db", faster=bench_page.FASTER) as desk,
         async_playwright() as playwright,
     ):
         browser = await playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
