@@ -6,14 +6,21 @@ import pytest
 from sqlalchemy import insert, update
 
 from crm_store import text_search as words
-from crm_store.contacts import interactions, story, tasks
+from crm_store.contacts import callbacks, interactions, story, surveys, tasks
+from crm_store.contacts.callbacks import NewCallback
 from crm_store.contacts.story import KINDS, StoryFilter
 from crm_store.contacts.tasks import NewTask
 from crm_store.database import Database
 from crm_store.models import Call, CallState, Channel, Interaction, Recording, WrapUp
 from crm_store.people import complaints, customers, merging, visits
 from crm_store.people.customers import NewCustomer
+from crm_store.phone_menus import menu_visits
+from crm_store.phone_menus.menu_visits import MenuVisit, Step
+from crm_store.shop import orders
+from crm_store.shop.orders import Line, NewOrder
 from crm_store.signals import Direction
+from crm_store.staff import queues
+from crm_store.staff.queues import QueueRecord
 from crm_store.text_search import EntryKind
 
 pytestmark = pytest.mark.db
@@ -72,6 +79,14 @@ async def wang(database: Database) -> int:
         )  # fmt: skip
         await visits.plan(transaction, wang, NOW + timedelta(days=3), actor="maria", purpose="coat")
         await complaints.file(transaction, "armchair is late", actor="lin", customer_id=wang)
+        await orders.place(
+            transaction,
+            NewOrder(
+                lines=[Line("3001", {"en": "Sofa", "zh": "沙发"}, 2, 4_599_900)], currency="CNY",
+                idempotency_key="o1", customer_id=wang, placed_at=NOW - timedelta(hours=5),
+            ),
+            actor="web",
+        )  # fmt: skip
     return wang
 
 
@@ -81,7 +96,7 @@ async def test_all_kinds_newest_first(database: Database, wang: int) -> None:
     assert moments == sorted(moments, reverse=True)
     assert page.older is None
     assert {entry.kind for entry in page.entries} == set(KINDS)
-    assert len(page.entries) == 5
+    assert len(page.entries) == 6
     assert page.entries[0].kind is EntryKind.VISIT
     call = next(entry for entry in page.entries if entry.details.get("summary") == "问运费")
     assert call.details["keyed"] == ["2", "6200"]
@@ -113,7 +128,69 @@ async def test_pages_join_to_the_whole_also_where_moments_are_equal(
         if before is None:
             break
     assert pieces == whole
-    assert len(whole) == 12
+    assert len(whole) == 13
+
+
+async def test_what_was_heard_keyed_and_said_of_a_call_stands_with_it(
+    database: Database, wang: int
+) -> None:
+    async with database.transaction() as transaction:
+        for pbx in ("main", "other"):
+            await menu_visits.write(
+                transaction,
+                MenuVisit(
+                    pbx=pbx, linkedid="1.1", menu="main", language="zh", left_to=pbx,
+                    entered_at=NOW, left_at=NOW + timedelta(seconds=42), customer_id=wang,
+                    trail=[Step(1.5, "main", "欢迎致电", "2", "zh"),
+                           Step(9.25, "points", "请输入密码", "••••", "zh")],
+                ),
+            )  # fmt: skip
+        survey = await surveys.ask(
+            transaction, pbx="main", linkedid="1.1", customer_id=wang, number="",
+            queue="service", agent="lin", language="zh",
+        )  # fmt: skip
+        await surveys.agree(transaction, survey, True)
+        await surveys.answer(transaction, survey, "satisfied", 4, is_satisfaction=True)
+    page = await story.read(database, wang)
+    call = next(entry for entry in page.entries if entry.details.get("summary") == "问运费")
+    [visit] = call.details["menu_visits"]
+    assert (visit["seconds"], visit["left_to"]) == (42.0, "main")
+    assert visit["trail"][1] == {
+        "at": 9.25, "place": "points", "heard": "请输入密码", "keyed": "••••", "language": "zh",
+    }  # fmt: skip
+    assert call.details["survey"] == {"agreed": True, "answers": {"satisfied": 4}}
+    assert call.details["satisfaction"] == 4
+    others = [entry for entry in page.entries if entry.details.get("menu_visits") == []]
+    assert [entry.details["survey"] for entry in others] == [None]
+
+
+async def test_an_order_and_a_kept_place_are_lines(database: Database, wang: int) -> None:
+    async with database.transaction() as transaction:
+        await queues.save(transaction, QueueRecord(name="service", number="601", titles={}))
+        await callbacks.request(
+            transaction,
+            NewCallback(queue="service", number="+8613800138000", arrived_at=NOW,
+                        name="王芳", customer_id=wang),
+        )  # fmt: skip
+    page = await story.read(database, wang)
+    [order] = [entry for entry in page.entries if entry.kind is EntryKind.ORDER]
+    assert order.details["total_minor"] == 9_199_800
+    assert order.details["lines"] == [
+        {
+            "item_number": "3001",
+            "names": {"en": "Sofa", "zh": "沙发"},
+            "quantity": 2,
+            "price_minor": 4_599_900,
+        }
+    ]
+    assert [one["state"] for one in order.details["states"]] == ["placed"]
+    [found] = (await story.read(database, wang, find=order.details["number"])).entries
+    assert found == order
+    assert (await story.read(database, wang, find="沙发")).entries == [order]
+    kept = [entry for entry in page.entries if entry.details.get("callback")]
+    assert [(entry.details["callback"]["state"], entry.details["title"]) for entry in kept] == [
+        ("waiting", "service: 王芳")
+    ]
 
 
 async def test_filters(database: Database, wang: int) -> None:
@@ -157,7 +234,7 @@ async def test_a_story_goes_on_after_a_merge(database: Database, wang: int) -> N
     # A call that was cached as the merged customer's is written late.
     await add_contact(database, wang, "written late", NOW)
     page = await story.read(database, kept)
-    assert len(page.entries) == 6
+    assert len(page.entries) == 7
     assert (await story.read(database, kept, find="written late")).entries
     assert page == await story.read(database, wang)
 

@@ -12,7 +12,8 @@ from sqlalchemy import insert, select, update
 
 from crm_store import audit
 from crm_store import text_search as words
-from crm_store.contacts import interactions, tasks
+from crm_store.contacts import callbacks, interactions, outbox, surveys, tasks
+from crm_store.contacts.callbacks import NewCallback
 from crm_store.contacts.tasks import NewTask
 from crm_store.database import Database, Transaction
 from crm_store.models import (
@@ -29,7 +30,13 @@ from crm_store.models import (
 from crm_store.people import cards, complaints, customers, merging, visits
 from crm_store.people.customers import ContactWay, NewCustomer
 from crm_store.people.merging import FIELDS, OWNED, MoveRefused
+from crm_store.phone_menus import menu_visits
+from crm_store.phone_menus.menu_visits import MenuVisit
+from crm_store.shop import orders
+from crm_store.shop.orders import Line, NewOrder
 from crm_store.signals import Direction
+from crm_store.staff import queues
+from crm_store.staff.queues import QueueRecord
 from crm_store.text_search import EntryKind
 
 pytestmark = pytest.mark.db
@@ -89,7 +96,39 @@ async def add_call(transaction: Transaction, customer_id: int, linkedid: str) ->
     await complaints.file(
         transaction, "late", actor="ann", customer_id=customer_id, interaction_id=interaction
     )
+    await _use_the_menus(transaction, customer_id, linkedid, interaction)
     return interaction
+
+
+async def _use_the_menus(
+    transaction: Transaction, customer_id: int, linkedid: str, interaction: int
+) -> None:
+    await queues.save(transaction, QueueRecord(name="service", number="601", titles={}))
+    await menu_visits.write(
+        transaction,
+        MenuVisit(pbx="main", linkedid=linkedid, menu="main", language="en", entered_at=NOW,
+                  left_at=NOW, customer_id=customer_id),
+    )  # fmt: skip
+    await surveys.ask(
+        transaction, pbx="main", linkedid=linkedid, customer_id=customer_id, number="",
+        queue="service", agent="ann", language="en",
+    )  # fmt: skip
+    number = f"+8613900138{int(linkedid.split('.', maxsplit=1)[0]):03d}"
+    await callbacks.request(
+        transaction,
+        NewCallback(queue="service", number=number, arrived_at=NOW, customer_id=customer_id,
+                    pbx="main", linkedid=linkedid),
+    )  # fmt: skip
+    await outbox.write(
+        transaction, channel=Channel.SMS, to=number, text="late?", customer_id=customer_id,
+        interaction_id=interaction,
+    )  # fmt: skip
+    await orders.place(
+        transaction,
+        NewOrder(lines=[Line("1001", {"en": "armchair"}, 1, 100)], currency="CNY",
+                 idempotency_key=linkedid, customer_id=customer_id, interaction_id=interaction),
+        actor="ann",
+    )  # fmt: skip
 
 
 async def people(database: Database, *names: str) -> list[int]:
@@ -197,7 +236,18 @@ async def test_a_split_takes_the_call_and_what_came_of_it_along(database: Databa
             transaction, lin, ada, {"interactions": [interaction]}, actor="sara"
         )
     [written] = await merging.moves_of(database, lin)
-    assert written.moved == {"interactions": 1, "calls": 1, "tasks": 1, "complaints": 1}
+    assert written.moved == {
+        "interactions": 1,
+        "calls": 1,
+        # One was written for it, one is the callback's.
+        "tasks": 2,
+        "complaints": 1,
+        "orders": 1,
+        "callbacks": 1,
+        "surveys": 1,
+        "menu_visits": 1,
+        "outbox_messages": 1,
+    }
     await _undo(database, move)
     assert await state_of(database) == before
 
