@@ -37,6 +37,7 @@ from tools.setup_log import LOG, PYTHON, ROOT, VENV, WORK, SetupFailed, command,
 from tools.system_programs import (
     PROGRAMS,
     find_asterisk,
+    find_espeak,
     find_sipp,
     install_programs,
     install_with_apt,
@@ -255,6 +256,7 @@ def steps(goal: str) -> list[Step]:
                 "Asterisk", find_asterisk, works=lambda: unpacked_or_on_path("asterisk", "asterisk")
             ),
             Step("SIPp", find_sipp, works=lambda: unpacked_or_on_path("sipp", "sip-tester")),
+            Step("speech", find_espeak, works=lambda: unpacked_or_on_path("espeak-ng", "espeak-ng")),
         ]
     if goal == "test":
         plan.append(

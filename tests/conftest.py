@@ -9,7 +9,7 @@ import psutil
 import pytest
 from hypothesis import settings
 
-KINDS = {"unit", "db", "asterisk", "browser", "setup"}
+KINDS = {"unit", "db", "asterisk", "browser", "setup", "speech"}
 
 # Two busy cores make any deadline a lie about the machine, not about the code.
 settings.register_profile("deskbell", deadline=None, print_blob=True)

@@ -1,4 +1,4 @@
-"""Programs that come from the distribution: Asterisk, SIPp, and what only the tests need.
+"""Programs that come from the distribution: Asterisk, SIPp, espeak-ng, and what only tests need.
 
 Owns whether each is there and how to get it: as root by apt-get, else unpacked into the user's
 cache without root, with its commands in the virtual environment. Standard library only.
@@ -165,3 +165,11 @@ def find_sipp() -> None:
     find = "from cti.pbx.embedded import default_cache; "
     find += "from cti.telephone_network.sipp import find_sipp; "
     command(PYTHON, "-c", find + "find_sipp(default_cache(), print)")
+
+
+def find_espeak() -> None:
+    """Speech for the phone menus: as root by apt-get, else unpacked as SIPp is."""
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        with contextlib.suppress(SetupFailed):
+            install_with_apt(["espeak-ng"])
+    command(PYTHON, "-c", "from deskbell.speech import find_espeak; find_espeak(progress=print)")

@@ -1,6 +1,6 @@
 """Engines that turn text into speech: the port, and espeak-ng as the one that is always there.
 
-Owns how espeak-ng is found and run: each sentence is a process of its own, which gets the text on
+Owns how espeak-ng is run: each sentence is a process of its own, which gets the text on
 its standard input (never as an argument) and has a time limit; only so many run at once. Texts are
 cleaned before (ivr.speech.plain_text), so that no name of a product is taken for markup or
 phonemes. Refuses to know sound files and levels.
@@ -9,15 +9,11 @@ phonemes. Refuses to know sound files and levels.
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import shutil
 import struct
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -75,27 +71,23 @@ def speakable(text: str) -> str:
     return cleaned
 
 
-def find_espeak() -> str | None:
-    """The program espeak-ng: of this environment, or on PATH."""
-    own = Path(sys.executable).parent
-    return shutil.which("espeak-ng", path=f"{own}{os.pathsep}{os.environ.get('PATH', os.defpath)}")
-
-
 class EspeakNg:
     """espeak-ng as a process for each stretch of speech.
 
-    Raises SynthesisFailed when the program does not run.
+    `command` are the words that start it. Blocks while it asks the program for its version and
+    voices. Raises SynthesisFailed when the program does not run.
     """
 
-    def __init__(self, program: str, *, at_once: int = AT_ONCE) -> None:
-        self._program = program
+    def __init__(self, command: Sequence[str], *, at_once: int = AT_ONCE) -> None:
+        self._command = tuple(command)
         self._free = asyncio.Semaphore(at_once)
-        said = _told(program, "--version")
-        version = re.search(r"\d+(?:\.\d+)+(?:-\w+)?", said)
+        said = self._told("--version")
+        version = re.search(r"eSpeak NG.*?(\d+(?:\.\d+)+(?:-\w+)?)", said)
         if version is None:
-            raise SynthesisFailed(f"{program} is no espeak-ng")
-        self.version = version[0]
-        known = {line.split()[1] for line in _told(program, "--voices").splitlines()[1:] if line}
+            raise SynthesisFailed(f"{self._command[0]} is no espeak-ng")
+        self.version = version[1]
+        voices = [line.split() for line in self._told("--voices").splitlines()[1:]]
+        known = {words[1] for words in voices if len(words) > 1}
         self._voices = {
             language: next((voice for voice in wanted if voice in known), None)
             for language, wanted in _VOICES.items()
@@ -128,7 +120,7 @@ class EspeakNg:
     async def _run(self, voice: str, words_a_minute: int, text: str) -> bytes:
         try:
             process = await asyncio.create_subprocess_exec(
-                self._program,
+                *self._command,
                 *("-v", voice, "-s", str(words_a_minute), "-a", _AMPLITUDE),
                 *("-b", "1", "--stdin", "--stdout"),
                 stdin=subprocess.PIPE,
@@ -149,6 +141,21 @@ class EspeakNg:
         if process.returncode:
             raise SynthesisFailed(f"espeak-ng ended with {process.returncode}")
         return said
+
+    def _told(self, question: str) -> str:
+        try:
+            return subprocess.run(
+                [*self._command, question],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=True,
+                timeout=SYNTHESIS_SECONDS,
+            ).stdout
+        except (OSError, subprocess.SubprocessError) as error:
+            why = type(error).__name__
+            raise SynthesisFailed(f"{self._command[0]} does not run: {why}") from None
 
 
 class Engines:
@@ -223,15 +230,6 @@ _RULES = 1
 """Counts the changes of what stands above: it is part of the name of a voice."""
 
 _HEADER = 44
-
-
-def _told(program: str, *words: str) -> str:
-    try:
-        return subprocess.run(
-            [program, *words], capture_output=True, text=True, check=True, timeout=SYNTHESIS_SECONDS
-        ).stdout
-    except (OSError, ValueError, subprocess.SubprocessError) as error:
-        raise SynthesisFailed(f"{program} does not run: {type(error).__name__}") from None
 
 
 def _speech_of(wav: bytes) -> Speech:

@@ -12,12 +12,15 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+import soundfile
 
+from deskbell.speech import find_espeak
 from ivr.speech import engines, levels, spoken
-from ivr.speech.engines import Engines, EspeakNg, Speech, SynthesisFailed, find_espeak
+from ivr.speech.engines import Engines, EspeakNg, Speech, SynthesisFailed
 from ivr.speech.levels import RATE, Samples, for_telephone, measured
+from ivr.speech.sound_files import SoundFiles
 
-pytestmark = pytest.mark.unit
+pytestmark = pytest.mark.speech
 
 SENTENCES = {
     "en": "You have twelve thousand three hundred and forty-five point five points.",
@@ -30,16 +33,14 @@ LETTERS_A_SECOND = {"en": (9, 22), "zh": (3, 8), "es": (9, 22), "fa": (6, 17)}
 
 @pytest.fixture
 def espeak() -> EspeakNg:
-    program = find_espeak()
-    assert program is not None
-    return EspeakNg(program)
+    return EspeakNg(find_espeak())
 
 
 def samples_of(speech: Speech) -> Samples:
     return (speech.samples / np.float32(32_768)).astype(np.float32)
 
 
-def script(folder: Path, body: str) -> str:
+def script(folder: Path, body: str) -> list[str]:
     """A program that says what espeak-ng says of itself, and then does `body`."""
     program = folder / "espeak-ng"
     program.write_text(
@@ -50,7 +51,7 @@ def script(folder: Path, body: str) -> str:
         f"{body}\n"
     )
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    return str(program)
+    return [str(program)]
 
 
 @pytest.mark.parametrize("language", spoken.LANGUAGES)
@@ -83,7 +84,7 @@ def test_chinese_is_read_with_its_tones_and_not_as_english_numbers(espeak: Espea
     voice = espeak.voices["zh"]
     assert voice is not None
     told = subprocess.run(
-        [str(find_espeak()), "-q", "-x", "-v", voice, "--stdin"],
+        [*find_espeak(), "-q", "-x", "-v", voice, "--stdin"],
         input="您好，一万二千", capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     assert "(en)" not in told
@@ -187,9 +188,9 @@ async def test_only_so_many_run_at_once(tmp_path: Path) -> None:
 
 def test_what_is_no_espeak() -> None:
     with pytest.raises(SynthesisFailed, match="does not run"):
-        EspeakNg("/nowhere/espeak-ng")
+        EspeakNg(["/nowhere/espeak-ng"])
     with pytest.raises(SynthesisFailed):
-        EspeakNg("/bin/cat")
+        EspeakNg(["/bin/cat"])
 
 
 async def test_the_first_engine_that_speaks_a_language_speaks_it(
@@ -206,3 +207,18 @@ async def test_the_first_engine_that_speaks_a_language_speaks_it(
     with pytest.raises(SynthesisFailed, match="no engine"):
         await both.speak("nuqneH", "tlh")
     await both.close()
+
+
+async def test_with_espeak_it_is_a_file_as_callers_hear_it(
+    espeak: EspeakNg, tmp_path: Path
+) -> None:
+    files = SoundFiles(tmp_path / "sounds", espeak)
+    await files.start()
+    said = await files.sound("Thank you for calling. Goodbye.", "en", fixed=True)
+    samples, rate = soundfile.read(said.file, dtype="float32")
+    assert rate == RATE
+    told = measured(samples)
+    assert told.seconds == pytest.approx(said.seconds)
+    assert 1.2 < told.seconds < 4
+    assert -23 < told.speech_db < -19
+    await files.close()

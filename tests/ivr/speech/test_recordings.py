@@ -21,7 +21,7 @@ from ivr.speech import convert_recording, recordings
 from ivr.speech.levels import RATE, SPEECH_DB, Samples, measured
 from ivr.speech.recordings import Converted, Converter, Doubt, Fault, Unusable
 
-pytestmark = pytest.mark.unit
+pytestmark = pytest.mark.speech
 
 
 def voice(seconds: float = 2.0, *, peak: float = 0.3, rate: int = 44_100) -> Samples:

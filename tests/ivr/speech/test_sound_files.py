@@ -11,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 
 from ivr.speech import sound_files
-from ivr.speech.engines import EspeakNg, Speech, SynthesisFailed, find_espeak
-from ivr.speech.levels import RATE, measured, write_wav
+from ivr.speech.engines import Speech, SynthesisFailed
+from ivr.speech.levels import RATE, write_wav
 from ivr.speech.sound_files import Progress, Sound, SoundFiles
 
 pytestmark = pytest.mark.unit
@@ -278,18 +277,3 @@ async def test_a_new_preparation_takes_over_and_closing_ends_it(
     await files.close()
     assert second.cancelled()
     assert beeper.spoken[-1] == "closed"
-
-
-async def test_with_espeak_it_is_a_file_as_callers_hear_it(tmp_path: Path) -> None:
-    program = find_espeak()
-    assert program is not None
-    files = SoundFiles(tmp_path / "sounds", EspeakNg(program))
-    await files.start()
-    said = await files.sound("Thank you for calling. Goodbye.", "en", fixed=True)
-    samples, rate = soundfile.read(said.file, dtype="float32")
-    assert rate == RATE
-    told = measured(samples)
-    assert told.seconds == pytest.approx(said.seconds)
-    assert 1.2 < told.seconds < 4
-    assert -23 < told.speech_db < -19
-    await files.close()
