@@ -54,7 +54,8 @@ class AgiServer:
 
     `handlers` by ENTRY; an exception of one ends its session only. `key` is compared in constant
     time. `peers` are addresses or networks ("127.0.0.1", "10.1.0.0/16"); all others are cut off
-    before they are heard. Raises ValueError for what is none, or an empty key.
+    before they are heard. `port` 0 is any free one, and once started, which one that is.
+    Raises ValueError for a peer that is none, and an empty key.
     """
 
     def __init__(
@@ -71,7 +72,8 @@ class AgiServer:
             raise ValueError("without a key the port would answer to everybody")
         self.figures = AgiFigures()
         self.limits = limits or AgiLimits()
-        self._host, self._port = host, port
+        self.port = port
+        self._host = host
         self._key = key.encode()
         self._peers = [ip_network(peer, strict=False) for peer in peers]
         self._handlers = handlers
@@ -81,17 +83,12 @@ class AgiServer:
         self._closing = False
         self._complained: dict[str, float] = {}
 
-    @property
-    def port(self) -> int:
-        """The port it listens on, also when it was asked for any free one (0)."""
-        assert self._server is not None
-        return int(self._server.sockets[0].getsockname()[1])
-
     async def start(self) -> None:
         """Listen. Raises OSError when the address can't be had."""
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: _Connection(self), self._host, self._port, backlog=1024
+            lambda: _Connection(self), self._host, self.port, backlog=1024
         )
+        self.port = int(self._server.sockets[0].getsockname()[1])
         log.info("FastAGI: listening on %s, port %d", self._host, self.port)
 
     async def close(self, seconds: float = 10.0) -> None:
