@@ -101,7 +101,6 @@ class PhoneMenus:
     `sounds` make speech heard; `recordings` are, by PBX, the folders that Asterisk records into and
     that recordings' rows are relative to; `uploads` the folder of supervisors' own recordings of
     prompts. `region` (ISO 3166) says how a number is meant and which ones are called back.
-    `queue_hours` is the code of the calendar that says when people are there.
     """
 
     def __init__(
@@ -114,7 +113,6 @@ class PhoneMenus:
         recordings: Mapping[str, Path],
         uploads: Path | None = None,
         staff_language: str = "en",
-        queue_hours: str = opening_hours.HOUSE,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.watch = QueueWatch(bus, clock=lambda: clock().timestamp())
@@ -126,7 +124,6 @@ class PhoneMenus:
         self._recordings = recordings
         self._uploads = uploads
         self._staff_language = staff_language
-        self._queue_hours = queue_hours
         self._clock = clock
         self._read_at = 0.0
         self._reading: asyncio.Task[None] | None = None
@@ -182,7 +179,7 @@ class PhoneMenus:
 
     @property
     def handlers(self) -> dict[str, Handler]:
-        """By entry of the dialplan: what answers a caller; its parameter `pbx` says of which PBX."""
+        """What answers a caller, by entry of the dialplan. The parameter `pbx` is who asks."""
         return {
             "menu": self._menu,
             "waiting": self._waiting,
@@ -358,9 +355,13 @@ class PhoneMenus:
         return matches[0] if len(matches) == 1 else None
 
     async def _hours(self) -> Calendar | None:
+        """When people are there, as the main menu has it; None for always, or if nobody knows."""
+        tree = self.published.trees.get(MAIN_MENU)
+        if tree is None or not tree.hours:
+            return None
         try:
             async with asyncio.timeout(WHO_SECONDS):
-                return await opening_hours.read(self._database, self._queue_hours)
+                return await opening_hours.read(self._database, tree.hours)
         except Exception as error:
             log.warning("opening hours are not known: %s", type(error).__name__)
             return None

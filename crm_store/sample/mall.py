@@ -33,6 +33,7 @@ from crm_store.sample.desk import QUEUES, STAFF, fill_desk
 from crm_store.sample.house import HOUSE
 from crm_store.sample.knowledge import fill_knowledge
 from crm_store.sample.names import CHINESE, ENGLISH, PERSIAN, SPANISH, Names
+from crm_store.sample.phone_menu import fill_phone_menu
 from crm_store.sample.shop import fill_orders, fill_shop
 from crm_store.sample.story import fill_stories
 from crm_store.signals import Direction
@@ -81,6 +82,7 @@ async def fill(database: Database, *, now: datetime | None = None) -> int:
         await fill_desk(transaction)
         await fill_knowledge(transaction)
         await fill_shop(transaction, moment)
+        await fill_phone_menu(transaction)
         known = await transaction.session.scalar(
             select(Customer.id).where(Customer.reference == _reference(1))
         )

@@ -128,8 +128,9 @@ def _tree_problems(
 def _text_problems(tree: Tree, node: AnyNode) -> list[Problem]:
     found = []
     for key, texts in node_texts(node):
-        # Our own good-bye stands in for one that says nothing in any language.
-        if isinstance(node, HangUp) and not any(text.strip() for text in texts.values()):
+        # A menu may begin with its choices, and our own good-bye stands in for one without words.
+        silent = not any(text.strip() for text in texts.values())
+        if silent and not key and isinstance(node, HangUp | Menu):
             continue
         found += [
             Problem("missing_text", node.id, f"{key} {language}".strip())
