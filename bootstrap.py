@@ -256,7 +256,9 @@ def steps(goal: str) -> list[Step]:
                 "Asterisk", find_asterisk, works=lambda: unpacked_or_on_path("asterisk", "asterisk")
             ),
             Step("SIPp", find_sipp, works=lambda: unpacked_or_on_path("sipp", "sip-tester")),
-            Step("speech", find_espeak, works=lambda: unpacked_or_on_path("espeak-ng", "espeak-ng")),
+            Step(
+                "speech", find_espeak, works=lambda: unpacked_or_on_path("espeak-ng", "espeak-ng")
+            ),
         ]
     if goal == "test":
         plan.append(
