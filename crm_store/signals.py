@@ -262,7 +262,8 @@ class ScreenPop(CallSignal, frozen=True, kw_only=True):
 
     `matches` are the customers' cards (crm_store.people.customers.CustomerCard) as plain values,
     most recent first; empty with `known` False means nobody has this number. `looking_up` is True
-    while the store has not answered yet: a second pop follows.
+    while the store has not answered yet: a second pop follows. With `callback_id` the customer is
+    called back, as they asked at `callback_asked_at`.
     """
 
     agent: str
@@ -273,6 +274,8 @@ class ScreenPop(CallSignal, frozen=True, kw_only=True):
     number: str | None
     matches: tuple[dict[str, Any], ...] = ()
     looking_up: bool = False
+    callback_id: int | None = None
+    callback_asked_at: float | None = None
 
 
 class FaxArrived(CallSignal, frozen=True, kw_only=True):
@@ -307,8 +310,8 @@ class MenuLeft(CallSignal, frozen=True, kw_only=True):
 
 
 class CallerIdentified(CallSignal, frozen=True, kw_only=True):
-    """The caller has shown who they are; `by` is card, or number. It counts before what the
-    calling number says."""
+    """The caller has shown who they are; `by` is card, number, or callback (who asked for it). It
+    counts before what the calling number says."""
 
     customer_id: int
     by: str

@@ -57,6 +57,7 @@ class CallerLookUp:
     number: str | None
     customer_id: int | None = None
     """Whom the caller has shown to be: it counts before the number."""
+    callback_id: int | None = None
     cards: Cards = ()
     done: bool = False
     found_at: float = 0.0
@@ -77,6 +78,7 @@ class ScreenPops:
         agent_of: Callable[[str], str],
         *,
         look_up_customer: LookUpCustomer,
+        callback_asked_at: Callable[[int], float | None] = lambda callback: None,
         grace_seconds: float = GRACE_SECONDS,
         fresh_seconds: float = FRESH_SECONDS,
     ) -> None:
@@ -84,6 +86,7 @@ class ScreenPops:
         self._to_number = to_number
         self._look_up = look_up
         self._look_up_customer = look_up_customer
+        self._callback_asked_at = callback_asked_at
         self._agent_of = agent_of
         self._grace_seconds = grace_seconds
         self._fresh_seconds = fresh_seconds
@@ -114,7 +117,8 @@ class ScreenPops:
     def _on_started(self, signal: CallStarted) -> None:
         other = signal.callee if signal.direction is Direction.OUTBOUND else signal.caller
         outbound = signal.direction is Direction.OUTBOUND
-        self._known(signal.pbx, signal.call, other, "" if outbound else signal.caller_name)
+        known = self._known(signal.pbx, signal.call, other, "" if outbound else signal.caller_name)
+        known.callback_id = signal.callback_id
         if outbound and signal.agent:
             self._on_offered(_as_offer(signal))
 
@@ -230,6 +234,7 @@ class ScreenPops:
         if not agent:
             return
         known.popped.add(agent)
+        callback = known.callback_id
         self._bus.publish(
             ScreenPop(
                 pbx=signal.pbx,
@@ -243,6 +248,8 @@ class ScreenPops:
                 number=known.number,
                 matches=known.cards,
                 looking_up=not known.done,
+                callback_id=callback,
+                callback_asked_at=None if callback is None else self._callback_asked_at(callback),
             )
         )
 

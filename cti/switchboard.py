@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 from crm_store.bus import Bus
 from crm_store.signals import CallOffered, PbxLinkChanged, ScreenPop, Signal
+from cti.agents.queue_lines import LINE_HEADERS, QueueLines
 from cti.agents.queue_model import QUEUE_EVENTS, QUEUE_HEADERS, Member, QueueModel
 from cti.agents.seats import DEFAULT_WRAP_UP, Agents, AgentSeat, ServedCall, WrapUpLimit
 from cti.ami.link import ActionFailed, ActionTimeout, AmiError, AmiLink, AmiResponse, LinkState
@@ -66,6 +67,7 @@ class Switchboard:
         self.name = name
         self.calls = CallModel(name, trunks=trunks, outside_line=OUTSIDE_LINE)
         self.queues = QueueModel(name)
+        self.lines = QueueLines()
         self.agents = Agents(
             self.action, self.queues, wrap_up or {}, default_wrap_up, look_at=self._served_call
         )
@@ -76,7 +78,7 @@ class Switchboard:
             address.secret,
             wanted_events=WANTED_EVENTS | QUEUE_EVENTS | faxes.FAX_EVENTS,
             only_with=ONLY_WITH,
-            headers=READ_HEADERS | QUEUE_HEADERS | faxes.FAX_HEADERS,
+            headers=READ_HEADERS | QUEUE_HEADERS | LINE_HEADERS | faxes.FAX_HEADERS,
             on_message=self._on_message,
             on_up=self._on_up,
             on_down=self._on_down,
@@ -138,6 +140,7 @@ class Switchboard:
         self._publish(self._recovery.take(message))
 
     def _feed(self, message: Mapping[str, str]) -> list[Signal]:
+        self.lines.feed(message)
         return [
             *self.calls.feed(message),
             *self.queues.feed(message),
@@ -145,6 +148,7 @@ class Switchboard:
         ]
 
     def _become(self, lists: AsteriskLists, at: float | None) -> list[Signal]:
+        self.lines.rebuild(lists.queue_status)
         return [*self.calls.rebuild(lists, at), *self.queues.rebuild(lists.queue_status)]
 
     def _on_offer_or_pop(self, signal: Signal) -> None:

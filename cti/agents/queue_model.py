@@ -152,6 +152,11 @@ class QueueModel:
         """The queues that the agent is signed in to, in alphabetical order."""
         return tuple(sorted({queue for queue, _ in self._places.get(agent, ())}))
 
+    def agents_serving(self, queue: str) -> int:
+        """How many are free, or busy and will be free: all but the paused and the unreachable."""
+        numbers = self._numbers.get(queue) or _Numbers()
+        return numbers.available + numbers.busy
+
     def _on_member(self, message: Message) -> Iterable[str]:
         """Each handler returns the agents whose state may be another now."""
         endpoint = message.get("Interface") or message.get("Location") or ""

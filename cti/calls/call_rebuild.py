@@ -121,13 +121,14 @@ def _see_channel(live: LiveCalls, channel: Channel, row: Message) -> None:
         call.voicemail = True
     if first:
         call.in_menu = application == MENU_APPLICATION
-    if call.callback_id is not None and row.get("Context") == STAND_IN_CONTEXT:
+    stands_in = call.callback_id is not None and row.get("Context") == STAND_IN_CONTEXT
+    if stands_in:
         call.callee = known_number(row.get("CallerIDNum", "")) or call.callee
+    if application == "Queue" and not call.queue and (first or stands_in):
+        call.queue = row.get("ApplicationData", "").partition(",")[0]
     if not first:
         return
     call.first_was_up = call.first_was_up or channel.up
-    if application == "Queue" and not call.queue:
-        call.queue = row.get("ApplicationData", "").partition(",")[0]
     age = seconds_of(row.get("Duration", ""))
     if call.started_at == live.at and live.at is not None and age is not None:
         call.started_at = live.at - age
@@ -186,6 +187,7 @@ def _see_dialled(live: LiveCalls, channel: Channel) -> None:
     is_phone = live.parties.is_dialled_phone(channel.endpoint, channel.number, "")
     first = call.first
     began_here = first is channel or (first is not None and first.local and call.untold)
+    began_here = began_here and call.callback_id is None
     if began_here and call.first_is_phone is None:
         live.originated(channel, is_phone, channel.number)
     elif not is_phone and not began_here:

@@ -373,15 +373,17 @@ class LiveCalls:
         offer = call.offers.get(channel.uniqueid)
         if offer is not None and offer.answered:
             return
+        calls_back = call.callback_id is not None and not call.answered
         if offer is None:
             agent = self.parties.members.get(channel.endpoint, "")
-            queue = call.queue if call.waiting else ""
+            served = calls_back and channel.endpoint in self.parties.members
+            queue = call.queue if call.waiting or served else ""
             offer = call.offers[channel.uniqueid] = Offer(channel.endpoint, agent, queue)
         offer.open, offer.answered = False, True
         call.goes_on_alone = False
         if channel.originated and channel.uniqueid == call.first_uniqueid:
             call.first_leg_answered, call.first_leg_answered_at = True, self.at
-        elif call.callback_id is not None and offer.queue and not call.answered:
+        elif calls_back and offer.queue:
             # The agent hears the customer's phone ring.
             call.first_leg_answered, call.first_leg_answered_at = True, self.at
             call.last_talker, call.dial_status = offer.endpoint, ""

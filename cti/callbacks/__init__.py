@@ -1,0 +1,1 @@
+"""Callbacks: customers who keep their place in a queue while they wait at home."""
