@@ -47,6 +47,8 @@ from agent_desk.setup import agents as setup_agents
 from agent_desk.setup import articles as setup_articles
 from agent_desk.setup import canned_texts as setup_texts
 from agent_desk.setup import choices as setup_choices
+from agent_desk.setup import house as setup_house
+from agent_desk.setup import opening_hours as setup_opening_hours
 from agent_desk.setup import pages as setup_pages
 from agent_desk.setup import queues as setup_queues
 from agent_desk.setup import scripts as setup_scripts
@@ -124,6 +126,8 @@ ROUTES = (
     *setup_scripts.ROUTES,
     *setup_texts.ROUTES,
     *setup_articles.ROUTES,
+    *setup_opening_hours.ROUTES,
+    *setup_house.ROUTES,
     *scripts_api.ROUTES,
     *texts_api.ROUTES,
     *knowledge_api.ROUTES,

@@ -86,6 +86,18 @@ SETUP_PAGES: tuple[SetupPage, ...] = (
         lambda _: _("Knowledge base"),
         lambda _: _("Articles, their reviews, and what agents say of them."),
     ),
+    SetupPage(
+        "/setup/opening-hours",
+        "clock",
+        lambda _: _("Opening hours"),
+        lambda _: _("Weekdays, holidays and special days, for the house and for whoever answers."),
+    ),
+    SetupPage(
+        "/setup/house",
+        "web",
+        lambda _: _("The house"),
+        lambda _: _("What callers are told: points, places, parking; the survey after a call."),
+    ),
 )
 
 

@@ -35,6 +35,8 @@ from crm_store.staff.queues import DispositionChoice, QueueRecord
 HERE = "/setup/queues"
 
 NEW = QueueRecord("", "", {})
+NO_QUEUES = ("waiting_menu", "voicemail", "hangup")
+"""Where a caller may go besides another queue."""
 MOST_SECONDS = 3600
 
 
@@ -111,7 +113,7 @@ async def add_queue(request: web.Request) -> web.StreamResponse:
     form = await form_of(request)
     name = form.code("name")
     taken = await queues.find(request.app[PARTS].database, name) is not None
-    if taken or name in ("new", "voicemail", "hangup"):
+    if taken or name in ("new", *NO_QUEUES):
         form.faults.say("name", _("There is one with this code already."))
     return await _save(request, form, None, replace(NEW, name=name))
 
@@ -163,7 +165,7 @@ async def _read(request: web.Request, form: SetupForm, before: QueueRecord) -> Q
     ):
         form.faults.say("number", _("This number is in use already."))
     others = [queue for queue in await queues.all_queues(database) if queue.name != before.name]
-    elsewhere = frozenset({"voicemail", "hangup", *(queue.name for queue in others)})
+    elsewhere = frozenset({*NO_QUEUES, *(queue.name for queue in others)})
     script = form.text("script")
     if script and script != before.script:
         script = form.choice(
@@ -188,6 +190,9 @@ async def _read(request: web.Request, form: SetupForm, before: QueueRecord) -> Q
         wrap_up_seconds=form.number("wrap_up_seconds", 0, MOST_SECONDS),
         wrap_up_extra_seconds=form.number("wrap_up_extra_seconds", 0, MOST_SECONDS),
         missed_rings=form.number("missed_rings", 0, 20),
+        vip_head_start_seconds=form.number("vip_head_start_seconds", 0, MOST_SECONDS),
+        member_head_start_seconds=form.number("member_head_start_seconds", 0, MOST_SECONDS),
+        preferred_agent_seconds=form.number("preferred_agent_seconds", 0, 30),
         auto_answer=form.ticked("auto_answer"),
         recording=_policy(form.choice("recording", _policies(_)), before.recording),
         script=script or None,

@@ -30,6 +30,9 @@ QUEUE = {
     "wrap_up_seconds": "45",
     "wrap_up_extra_seconds": "120",
     "missed_rings": "2",
+    "vip_head_start_seconds": "120",
+    "member_head_start_seconds": "30",
+    "preferred_agent_seconds": "0",
     "recording": "always",
     "script": "",
 }

@@ -26,6 +26,9 @@ PAGES = {
     "dispositions": "/setup/dispositions?done=retired&with=sold",
     "disposition": "/setup/dispositions/order_late",
     "pause-reason": "/setup/pause-reasons/new",
+    "opening-hours": "/setup/opening-hours",
+    "calendar": "/setup/opening-hours/house",
+    "house": "/setup/house",
 }
 
 
