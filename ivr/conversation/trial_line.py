@@ -160,6 +160,7 @@ class TrialLine:
 
     async def _wait(self) -> None:
         self._news.clear()
+        self._check()
         try:
             async with asyncio.timeout(PATIENCE):
                 await self._news.wait()
