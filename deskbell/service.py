@@ -39,9 +39,9 @@ from cti.journal import Journal
 from cti.pbx.ari import AriAddress
 from cti.pbx.configuration import (
     BadConfiguration,
-    MenuConfig,
     PbxConfiguration,
     PhoneConfig,
+    PhoneMenusConfig,
     QueueConfig,
 )
 from cti.pbx.embedded import EmbeddedPbx, PbxFailed
@@ -50,6 +50,7 @@ from cti.screen_pop import ScreenPops
 from cti.switchboard import AmiAddress, Switchboard
 from deskbell.call_verbs import LiveCallVerbs
 from deskbell.failure import CommandFailed
+from deskbell.menus import Menus
 from deskbell.phones import Phones
 from deskbell.settings import PbxSettings, Settings
 
@@ -79,8 +80,10 @@ class Service:
         self.phones: Phones | None = None
         self.database: Database
         self.call_verbs: LiveCallVerbs
+        self.menus: Menus
         self.desk_address = ""
         self.desk_port = 0
+        self._registry = CollectorRegistry()
         self._record_ami = record_ami
         self._progress = progress
         self._stack = AsyncExitStack()
@@ -109,8 +112,13 @@ class Service:
         agents = await agent_store.all_agents(self.database)
         all_queues = await queues.all_queues(self.database)
         wrap_up = _wrap_up_limits(all_queues)
+        # Before any PBX: whoever calls first is answered.
+        self.menus = Menus(self.settings, self.database, self.bus, self._progress)
+        await self.menus.start()
+        self._stack.push_async_callback(self.menus.close)
+        self.menus.register(self._registry)
         for pbx in self.settings.pbx:
-            self._configured[pbx.name] = pbx_configuration(pbx, agents, all_queues)
+            self._configured[pbx.name] = self._pbx_configuration(pbx, agents, all_queues)
             address = await self._pbx_address(pbx, agents, all_queues)
             self.switchboards[pbx.name] = Switchboard(
                 pbx.name,
@@ -209,7 +217,7 @@ class Service:
     ) -> str:
         """Give our own Asterisk its files anew if they say something else now."""
         try:
-            wanted = pbx_configuration(pbx, agents, all_queues)
+            wanted = self._pbx_configuration(pbx, agents, all_queues)
         except BadConfiguration as error:
             log.warning("PBX %s keeps what it has: %s", pbx.name, error)
             return "refused"
@@ -225,6 +233,12 @@ class Service:
                 return "later"
         self._configured[pbx.name] = wanted
         return "" if embedded is not None else "reload"
+
+    def _pbx_configuration(
+        self, pbx: PbxSettings, agents: Sequence[AgentRecord], all_queues: Sequence[QueueRecord]
+    ) -> PbxConfiguration:
+        menus = self.menus.for_pbx(pbx, all_queues)
+        return pbx_configuration(pbx, agents, all_queues, menus, self.settings.menus.called_as)
 
     def _phones(self) -> Phones | None:
         """Browsers' phones on the first PBX that has an ARI."""
@@ -276,7 +290,7 @@ class Service:
         embedded = EmbeddedPbx(
             EmbeddedSettings(
                 folder=pbx.folder,
-                configuration=pbx_configuration(pbx, agents, all_queues),
+                configuration=self._configured[pbx.name],
                 cache=pbx.cache,
                 bind_address=pbx.bind_address,
                 sip_port=pbx.sip_port,
@@ -311,7 +325,7 @@ class Service:
             public_url=desk.public_url,
             behind_proxy=desk.behind_proxy,
             secure_cookies=bool(desk.tls_certificate) or desk.public_url.startswith("https"),
-            registry=CollectorRegistry(),
+            registry=self._registry,
             link_is_up=self.links_are_up,
         )
         runner = web.AppRunner(create_app(parts), access_log=None)
@@ -420,14 +434,15 @@ def _wrap_up_limits(all_queues: Sequence[QueueRecord]) -> dict[str, WrapUpLimit]
 
 
 def pbx_configuration(
-    pbx: PbxSettings, agents: Sequence[AgentRecord], all_queues: Sequence[QueueRecord]
+    pbx: PbxSettings,
+    agents: Sequence[AgentRecord],
+    all_queues: Sequence[QueueRecord],
+    menus: PhoneMenusConfig | None = None,
+    called_as: Sequence[str] = (),
 ) -> PbxConfiguration:
-    """What the PBX is told of agents and queues, from the store's records."""
+    """What the PBX is told of agents, queues and menus; `called_as` reach the first menu."""
     numbers = {queue.name: queue.number for queue in all_queues}
-    menu = MenuConfig(
-        number="610",
-        choices={str(key): queue.number for key, queue in enumerate(all_queues[:9], start=1)},
-    )
+    main_menu = menus.numbers[0] if menus and menus.numbers else ""
     return PbxConfiguration(
         queues=[_queue_config(queue, numbers) for queue in all_queues],
         phones=[
@@ -440,7 +455,8 @@ def pbx_configuration(
             for agent in agents
             if agent.extension
         ],
-        menus=[menu] if all_queues else [],
+        phone_menus=menus,
+        inbound_numbers=dict.fromkeys(called_as, main_menu) if main_menu else {},
         trunk_address=pbx.trunk_address,
         trunk_port=pbx.trunk_port,
     )

@@ -312,6 +312,22 @@ class MenusSettings(Section):
         ),
     ] = None
 
+    piper_voices: Annotated[
+        tuple[str, ...],
+        Field(
+            description="Voices of piper (if the package piper-tts is installed), each as "
+            "`LANGUAGE=/path/VOICE.onnx`; other languages are spoken by espeak-ng."
+        ),
+    ] = ()
+
+    @field_validator("piper_voices")
+    @classmethod
+    def _are_files_by_language(cls, voices: tuple[str, ...]) -> tuple[str, ...]:
+        for voice in voices:
+            if not re.fullmatch(r"[a-z]{2,3}=/.+\.onnx", voice):
+                raise ValueError(f"{voice!r} is not like zh=/srv/voices/zh_CN-huayan-medium.onnx")
+        return voices
+
     @field_validator("key")
     @classmethod
     def _is_a_word(cls, key: SecretStr) -> SecretStr:
