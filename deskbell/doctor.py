@@ -1,8 +1,8 @@
 """Doctor: is everything that Deskbell needs there, and if not, how to mend it.
 
 Owns the findings, how they are told, and the checks of configuration, database, service, clock and
-disk; those of a PBX are in doctor_pbx.py, of phones in browsers in doctor_phones.py. Changes
-nothing, and works while the service is down.
+disk; those of a PBX are in doctor_pbx.py, of phones in browsers in doctor_phones.py, of
+speech in doctor_speech.py. Changes nothing, and works while the service is down.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from crm_store.staff import agents, queues
 from crm_store.staff.agents import AgentRecord
 from crm_store.staff.queues import QueueRecord
 from cti.pbx.embedded import default_cache
-from deskbell import doctor_pbx, doctor_phones
+from deskbell import doctor_pbx, doctor_phones, doctor_speech
 from deskbell.config import ConfigError, load_settings, masked_url
 from deskbell.event_loop import run
 from deskbell.failure import ExitCode
@@ -91,6 +91,8 @@ async def examine(file: Path | None, demo: Demo | None = None) -> AsyncIterator[
         yield finding
     yield await _service(settings, demo)
     async for finding in doctor_phones.examine(settings):
+        yield finding
+    async for finding in doctor_speech.examine():
         yield finding
     for pbx in settings.pbx:
         async for finding in doctor_pbx.examine(pbx, store.queues, store.agents):
