@@ -97,7 +97,7 @@ PROMPTS: Mapping[str, Prompt] = {
     ),
     "points_balance": _many("You have {points} points.", "You have one point.", "points"),
     "points_none": Prompt("There are no points on this card."),
-    "points_worth": Prompt("They are worth {money}."),
+    "points_worth": Prompt("That is worth {money}."),
     "points_expiring": _many(
         "{points} points expire {day}.", "One point expires {day}.", "points"
     ),
@@ -129,7 +129,7 @@ PROMPTS: Mapping[str, Prompt] = {
     ),
     "product_price": Prompt("{name}: {money}."),
     "product_stock": _many(
-        "At {place}, {quantity} are in stock.", "At {place}, one is in stock.", "quantity"
+        "{place}: {quantity} in stock.", "{place}: one in stock.", "quantity"
     ),
     "product_out_of_stock": Prompt("It is out of stock at the moment."),
     # The mall

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Protocol
 
 import phonenumbers
-from babel.dates import format_date, format_time, get_day_names
+from babel.dates import format_time, get_day_names
 from babel.numbers import format_currency, format_decimal
 
 from ivr.conversation.line import Spoken
@@ -54,7 +54,11 @@ class Points:
         return spoken.points(self.hundredths, language)
 
     def shown(self, language: str) -> str:
-        return format_decimal(Decimal(self.hundredths) / 100, "#,##0.00", locale=language)
+        whole, rest = divmod(self.hundredths, 100)
+        form = "#,##0.00" if rest else "#,##0"
+        return format_decimal(
+            whole + Decimal(rest) / 100, form, locale=language, numbering_system="default"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ class Money:
 
     def shown(self, language: str) -> str:
         amount = Decimal(self.minor).scaleb(-spoken.minor_digits(self.currency))
-        return format_currency(amount, self.currency, locale=language)
+        return format_currency(amount, self.currency, locale=language, numbering_system="default")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ class Count:
         return spoken.count(self.number, language, feminine=self.feminine)
 
     def shown(self, language: str) -> str:
-        return format_decimal(self.number, locale=language)
+        return format_decimal(self.number, locale=language, numbering_system="default")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,7 @@ class Place:
         return spoken.ordinal(self.number, language)
 
     def shown(self, language: str) -> str:
-        return format_decimal(self.number, locale=language)
+        return format_decimal(self.number, locale=language, numbering_system="default")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +146,7 @@ class OnDay:
         return _ON.get(language, "") + words if weekday in words else words
 
     def shown(self, language: str) -> str:
-        return format_date(self.day, "long", locale=language)
+        return self.said(language)
 
 
 _ON = {"en": "on ", "es": "el "}
