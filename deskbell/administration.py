@@ -29,7 +29,8 @@ from cti.pbx.configuration import BadConfiguration, Secrets, render
 from deskbell.config import masked_url
 from deskbell.event_loop import run
 from deskbell.failure import CommandFailed, ExitCode
-from deskbell.service import pbx_configuration
+from deskbell.menus import EXTERNAL_PORT, phone_menus_config
+from deskbell.pbx_description import pbx_configuration
 from deskbell.settings import Settings
 
 LINES_SHOWN = 10
@@ -252,9 +253,16 @@ def _render(
 ) -> list[Path]:
     try:
         pbx = settings.pbx[0].model_copy(update={"mode": "external"})
-        configuration = pbx_configuration(pbx, people, records)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         kept = Secrets(folder / "secrets.json")
+        menus = phone_menus_config(
+            settings.menus,
+            pbx,
+            records,
+            settings.menus.port or EXTERNAL_PORT,
+            settings.menus.key.get_secret_value() or kept.menus,
+        )
+        configuration = pbx_configuration(pbx, people, records, menus, settings.menus.called_as)
         return render(configuration, folder, kept, NEWEST_VERSION)
     except BadConfiguration as error:
         raise CommandFailed(str(error)) from None

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import secrets
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -22,10 +24,11 @@ from deskbell.failure import CommandFailed
 from deskbell.menu_metrics import MenuMetrics
 from deskbell.settings import MenusSettings, PbxSettings, Settings
 from deskbell.speech import SpeechMissing, open_engine
+from ivr import prompts
 from ivr.agi.server import AgiServer
 from ivr.answering import PhoneMenus
 from ivr.menus import first_menu
-from ivr.speech.engines import Engine, Engines
+from ivr.speech.engines import Engine, Engines, SynthesisFailed
 from ivr.speech.sound_files import SoundFiles
 
 log = logging.getLogger(__name__)
@@ -52,6 +55,7 @@ class Menus:
         self._bus = bus
         self._progress = progress
         self._key = settings.menus.key.get_secret_value() or secrets.token_hex(16)
+        self._announcing: asyncio.Task[None] | None = None
         self.sounds: SoundFiles
         self.phone_menus: PhoneMenus
         self.server: AgiServer
@@ -101,8 +105,38 @@ class Menus:
                 f"{error.strerror}; set another DESKBELL_MENUS_PORT"
             ) from None
 
+    def announcement(self, key: str) -> str:
+        """The sound, by its path without language and ending, that tells who waits what `key` is
+        for; "" if Asterisk's files cannot name it."""
+        place = str((sounds_folder(self._settings) / "announcements" / f"waiting-{key}").absolute())
+        return place if re.fullmatch(r"[A-Za-z0-9/._-]{1,200}", place) else ""
+
+    def announce(self, queues: Sequence[QueueRecord]) -> None:
+        """Make the sounds for the keys of these queues, beside everything else."""
+        keys = sorted({queue.exit_key for queue in queues if queue.exit_key})
+        before, self._announcing = self._announcing, None
+        if before is not None:
+            before.cancel()
+        self._announcing = asyncio.create_task(self._make_announcements(keys), name="announcements")
+
+    async def _make_announcements(self, keys: Sequence[str]) -> None:
+        said = self.phone_menus.published.prompts("", None)
+        for key in keys:
+            for language in prompts.LANGUAGES:
+                text = said.text("agent_way_out", language).replace("{key}", key)
+                try:
+                    sound = await self.sounds.sound(text, language, fixed=True)
+                    place = Path(self.announcement(key))
+                    file = place.parent / language / f"{place.name}.wav"
+                    await asyncio.to_thread(_copy, sound.file, file)
+                except (SynthesisFailed, OSError) as error:
+                    log.warning("who waits is not told of key %s in %s: %s", key, language, error)
+
     async def close(self) -> None:
         """Everything that is going on ends; what was said in it is written down."""
+        if self._announcing is not None:
+            self._announcing.cancel()
+            await asyncio.gather(self._announcing, return_exceptions=True)
         await self.server.close(STOP_SECONDS)
         await self.phone_menus.close()
         await self.sounds.close()
@@ -150,6 +184,13 @@ def sounds_folder(settings: Settings) -> Path:
 def recordings_folder(settings: Settings, pbx: PbxSettings) -> Path:
     """Where that PBX records what callers say: with its other recordings, if we know where."""
     return (pbx.sound_folder or sounds_folder(settings) / "spoken").absolute()
+
+
+def _copy(sound: Path, file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    new = file.with_suffix(".new")
+    shutil.copy(sound, new)
+    new.replace(file)
 
 
 def _serves_external(settings: Settings) -> bool:

@@ -12,6 +12,7 @@ import logging
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,10 +24,12 @@ from agent_desk.app import create_app
 from agent_desk.parts import AgentActionRefused, AgentControl, DeskParts, PhoneControl
 from crm_store.bus import Bus
 from crm_store.database import Database
+from crm_store.job_worker import JobWorker
 from crm_store.migrations import migrate
-from crm_store.models import PhoneKind, RecordingPolicy
+from crm_store.models import RecordingPolicy
 from crm_store.people import customers
 from crm_store.people.phone_numbers import to_e164
+from crm_store.shop import house
 from crm_store.signals import AgentState, AgentStateChanged, CallAnswered, CallOfferEnded
 from crm_store.staff import agents as agent_store
 from crm_store.staff import queues
@@ -35,15 +38,10 @@ from crm_store.staff.queues import QueueRecord
 from cti.agents.missed_rings import MissedRings
 from cti.agents.seats import AgentSeat, UnknownAgent, WrapUpLimit
 from cti.ami.link import AmiError, LinkState
+from cti.callbacks.callbacks import Callbacks
 from cti.journal import Journal
 from cti.pbx.ari import AriAddress
-from cti.pbx.configuration import (
-    BadConfiguration,
-    PbxConfiguration,
-    PhoneConfig,
-    PhoneMenusConfig,
-    QueueConfig,
-)
+from cti.pbx.configuration import BadConfiguration, PbxConfiguration
 from cti.pbx.embedded import EmbeddedPbx, PbxFailed
 from cti.pbx.embedded import PbxSettings as EmbeddedSettings
 from cti.screen_pop import ScreenPops
@@ -51,6 +49,7 @@ from cti.switchboard import AmiAddress, Switchboard
 from deskbell.call_verbs import LiveCallVerbs
 from deskbell.failure import CommandFailed
 from deskbell.menus import Menus
+from deskbell.pbx_description import pbx_configuration
 from deskbell.phones import Phones
 from deskbell.settings import PbxSettings, Settings
 
@@ -90,6 +89,7 @@ class Service:
         self._agent_of: dict[str, str] = {}
         self._configured: dict[str, PbxConfiguration] = {}
         self._applying = asyncio.Lock()
+        self._has_survey = False
 
     async def __aenter__(self) -> Service:
         try:
@@ -117,6 +117,8 @@ class Service:
         await self.menus.start()
         self._stack.push_async_callback(self.menus.close)
         self.menus.register(self._registry)
+        self.menus.announce(all_queues)
+        self._has_survey = bool((await house.read(self.database)).survey)
         for pbx in self.settings.pbx:
             self._configured[pbx.name] = self._pbx_configuration(pbx, agents, all_queues)
             address = await self._pbx_address(pbx, agents, all_queues)
@@ -164,7 +166,37 @@ class Service:
         for switchboard in self.switchboards.values():
             await switchboard.start()
             self._stack.push_async_callback(switchboard.close)
+        await self._start_callbacks()
+        self._start_jobs()
         await self._wait_for_our_own_pbxs()
+
+    async def _start_callbacks(self) -> None:
+        """What was asked for on no PBX, by a page, is the first one's."""
+        for number, (name, board) in enumerate(self.switchboards.items()):
+            callbacks = Callbacks(
+                board,
+                self.bus,
+                self.database,
+                to_number=self._to_number,
+                calls_from=functools.partial(self._shown_number, name),
+                takes_others=number == 0,
+            )
+            await callbacks.start()
+            self._stack.push_async_callback(callbacks.close)
+
+    def _shown_number(self, pbx: str, queue: str) -> str:
+        """Whose number customers see when we call them back: the house's, else the queue's."""
+        called_as = self.settings.menus.called_as
+        return called_as[0] if called_as else self._queue_number(pbx, queue)
+
+    def _start_jobs(self) -> None:
+        worker = asyncio.create_task(JobWorker(self.database).run(), name="jobs")
+
+        async def stop() -> None:
+            worker.cancel()
+            await asyncio.gather(worker, return_exceptions=True)
+
+        self._stack.push_async_callback(stop)
 
     def _recording_folders(self) -> dict[str, Path | None]:
         """Asterisk writes them under its spool; another machine's may be mounted here."""
@@ -196,6 +228,8 @@ class Service:
         async with self._applying:
             agents = await agent_store.all_agents(self.database)
             all_queues = await queues.all_queues(self.database)
+            self.menus.announce(all_queues)
+            self._has_survey = bool((await house.read(self.database)).survey)
             said = {await self._configure(pbx, agents, all_queues) for pbx in self.settings.pbx}
             self._agent_of = {f"PJSIP/{a.extension}": a.login for a in agents if a.extension}
             if self.phones is not None:
@@ -238,7 +272,16 @@ class Service:
         self, pbx: PbxSettings, agents: Sequence[AgentRecord], all_queues: Sequence[QueueRecord]
     ) -> PbxConfiguration:
         menus = self.menus.for_pbx(pbx, all_queues)
-        return pbx_configuration(pbx, agents, all_queues, menus, self.settings.menus.called_as)
+        told = pbx_configuration(pbx, agents, all_queues, menus, self.settings.menus.called_as)
+        for_who_waits = [
+            replace(
+                queue,
+                survey=self._has_survey,
+                announcement=self.menus.announcement(queue.exit_key) if queue.exit_menu else "",
+            )
+            for queue in told.queues
+        ]
+        return replace(told, queues=for_who_waits)
 
     def _phones(self) -> Phones | None:
         """Browsers' phones on the first PBX that has an ARI."""
@@ -431,51 +474,3 @@ def _wrap_up_limits(all_queues: Sequence[QueueRecord]) -> dict[str, WrapUpLimit]
         queue.name: WrapUpLimit(queue.wrap_up_seconds, queue.wrap_up_extra_seconds)
         for queue in all_queues
     }
-
-
-def pbx_configuration(
-    pbx: PbxSettings,
-    agents: Sequence[AgentRecord],
-    all_queues: Sequence[QueueRecord],
-    menus: PhoneMenusConfig | None = None,
-    called_as: Sequence[str] = (),
-) -> PbxConfiguration:
-    """What the PBX is told of agents, queues and menus; `called_as` reach the first menu."""
-    numbers = {queue.name: queue.number for queue in all_queues}
-    main_menu = menus.numbers[0] if menus and menus.numbers else ""
-    return PbxConfiguration(
-        queues=[_queue_config(queue, numbers) for queue in all_queues],
-        phones=[
-            PhoneConfig(
-                extension=agent.extension,
-                agent_name=agent.display_name,
-                # Our own Asterisk is given its accounts while it runs, so that a page can have one.
-                account_in_file=pbx.mode == "external" and agent.phone is PhoneKind.DESK,
-            )
-            for agent in agents
-            if agent.extension
-        ],
-        phone_menus=menus,
-        inbound_numbers=dict.fromkeys(called_as, main_menu) if main_menu else {},
-        trunk_address=pbx.trunk_address,
-        trunk_port=pbx.trunk_port,
-    )
-
-
-def _queue_config(queue: QueueRecord, numbers: dict[str, str]) -> QueueConfig:
-    exit_number = numbers.get(queue.exit_target, "")
-    exit_mailbox = queue.number if queue.exit_target == "voicemail" else ""
-    if queue.exit_key and not exit_number and not exit_mailbox:
-        log.warning("queue %s: key %s leads nowhere: left out", queue.name, queue.exit_key)
-    return QueueConfig(
-        name=queue.name,
-        number=queue.number,
-        strategy=queue.strategy,
-        ring_seconds=queue.ring_seconds,
-        max_wait_seconds=queue.max_wait_seconds,
-        overflow_queue=numbers.get(queue.overflow, ""),
-        overflow_mailbox=queue.number if queue.overflow == "voicemail" else "",
-        exit_key=queue.exit_key if exit_number or exit_mailbox else "",
-        exit_number=exit_number,
-        exit_mailbox=exit_mailbox,
-    )

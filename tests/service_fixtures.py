@@ -37,7 +37,7 @@ from cti.ami.link import AmiLink
 from cti.pbx.configuration import Secrets
 from cti.pbx.embedded import EmbeddedPbx, PbxSettings, free_port
 from cti.telephone_network.network import SipNetwork, SipPhone
-from deskbell.service import pbx_configuration
+from deskbell.pbx_description import pbx_configuration
 from deskbell.settings import PbxSettings as PbxSection
 from tests.store_fixtures import PostgresqlServer, run_apart
 

@@ -372,6 +372,10 @@ class Secrets:
     def ari(self) -> str:
         return self._secret("ari", 32)
 
+    @property
+    def menus(self) -> str:
+        return self._secret("menus", 32)
+
     def phone(self, extension: str) -> str:
         return self._secret(f"phone {extension}")
 
