@@ -130,9 +130,9 @@ def _page(measured: Mapping[str, Any]) -> Iterator[str]:
         f"{news['seconds']:,.0f} seconds, as many as an hour at 20 a second brings: "
         f"{news['calls']:,} calls that ring, are answered, held, resumed, ended and settled, while "
         "queues and colleagues move. A call comes once the page has its answers on the one before. "
-        "Scaled with the time, which is up to 30 times faster than in life: how often `queues` and "
-        "`agents` are sent, and how many snapshots a connection may ask for. Weighed once the "
-        "garbage is collected:"
+        f"Scaled with the time, which is up to {news['faster']} times faster than in life: how "
+        "often `queues` and `agents` are sent, and how many snapshots a connection may ask for. "
+        "Weighed once the garbage is collected:"
     )
     yield ""
     yield "| | after a tenth | after all |"

@@ -199,6 +199,7 @@ async def hear_the_news(
         "frames": sent,
         "calls": next(calls) - 1,
         "seconds": round(took, 1),
+        "faster": FASTER,
         "machine_load": round(os.getloadavg()[1], 1),
         "real_time": real_time,
         "desk": as_tasks(tasks),
