@@ -1,19 +1,32 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import func, select
 
 from crm_store.database import Database
-from crm_store.models import Card, ContactPoint, Customer, Interaction, PointsEntry, Role, Segment
-from crm_store.people import customers
+from crm_store.models import (
+    Card,
+    ContactPoint,
+    Customer,
+    Interaction,
+    OrderState,
+    PointsEntry,
+    Role,
+    Segment,
+)
+from crm_store.people import cards, customers, points
 from crm_store.people.cards import card_number
 from crm_store.people.customers import NewCustomer
 from crm_store.people.phone_numbers import to_e164
+from crm_store.phone_menus import opening_hours
+from crm_store.sample import catalogue as sample_catalogue
 from crm_store.sample import mall as sample_mall
+from crm_store.sample import shop as sample_shop
 from crm_store.sample.crowd import crowd_card, crowd_number, fill_crowd
+from crm_store.shop import catalogue, house, orders, promotions
 from crm_store.staff import agents, queues
 
 pytestmark = pytest.mark.db
@@ -90,11 +103,56 @@ async def test_the_customers_that_the_demo_speaks_of(sqlite_database: Database) 
     assert emma is not None
     # One level short of the best in the care of VIPs.
     assert emma.queues == {"sales": 0, "information": 1, "vip": 1}
+    wei = await agents.find(sqlite_database, "wei")
+    assert wei is not None
+    assert wei.queues["service_zh"] == 0
     for choice in [
         *await queues.dispositions(sqlite_database),
         *await queues.pause_reasons(sqlite_database),
     ]:
         assert set(choice.titles) == {"en", "zh", "es", "fa"}
+
+
+async def test_a_caller_can_try_the_shop(sqlite_database: Database) -> None:
+    await sample_mall.fill(sqlite_database, now=NOW)
+    facts = await house.read(sqlite_database)
+    wang = await cards.account(sqlite_database, sample_mall.card_of(1))
+    assert wang is not None
+    assert (wang.customer_name, wang.points_hundredths) == ("王芳", 1_234_550)
+    assert sample_mall.WELL_KNOWN_NUMBER in wang.phones
+    assert await cards.verify_pin(sqlite_database, wang.card_id, sample_mall.WELL_KNOWN_PIN)
+    today = NOW.astimezone(facts.zone).date()
+    soon = await points.expiring(
+        sqlite_database, wang.card_id, facts.points_valid_months,
+        today + timedelta(days=facts.points_expiry_notice_days), zone=facts.zone,
+    )  # fmt: skip
+    assert soon == [(today + timedelta(days=20), 50_000)]
+    order = await orders.latest_of(sqlite_database, wang.customer_id)
+    assert order is not None
+    assert (order.number, order.state) == (sample_shop.SHIPPED_YESTERDAY.number, OrderState.SHIPPED)
+    assert order.state_since.astimezone(facts.zone).date() == today - timedelta(days=1)
+    kept = [await orders.order(sqlite_database, one.number) for one in sample_shop.ORDERS]
+    assert {one.state for one in kept if one} == set(OrderState)
+    assert all(one and one.placed_at <= one.state_since <= NOW for one in kept)
+    assert {one.code for one in await promotions.on(sqlite_database, today)} == {
+        "double_points", "tea",
+    }  # fmt: skip
+    calendars = await opening_hours.read_all(sqlite_database)
+    assert set(calendars) == {"house", "supermarket", "restaurants", "agents", "leasing"}
+    sunday_morning = datetime(2026, 11, 22, 3, tzinfo=UTC)
+    open_then = {code for code, calendar in calendars.items() if calendar.is_open(sunday_morning)}
+    assert open_then == {"house", "supermarket", "restaurants", "agents"}
+
+
+def test_the_goods_have_names_prices_and_places() -> None:
+    goods = list(sample_catalogue.goods())
+    assert len({product.item_number for product in goods}) == len(goods) >= 40
+    assert any(product.price_minor % 100 for product in goods)
+    assert any(sum(quantity for _, quantity in product.stock) == 0 for product in goods)
+    for product in goods:
+        assert catalogue.item_number(product.item_number) == product.item_number
+        assert set(product.names) == {"en", "zh", "es", "fa"}
+        assert {place for place, _ in product.stock} <= set(sample_catalogue.PLACES)
 
 
 async def test_the_mall_is_the_same_each_time(sqlite_database: Database) -> None:
