@@ -180,7 +180,8 @@ export class Phone {
 
   #newSession({ originator, session, request }) {
     if (originator === "local") {
-      this.#outgoing.leg.follow(session, request, this.#outgoing.microphone);
+      const { leg, microphone, otherCodecThan } = this.#outgoing;
+      leg.follow(session, request, microphone, otherCodecThan);
       return;
     }
     const leg = this.#leg("in", {
@@ -226,7 +227,7 @@ export class Phone {
     }
   }
 
-  async #takeBack({ pbx, call, call_id, local_tag, remote_tag, state, number, name }) {
+  async #takeBack({ pbx, call, call_id, local_tag, remote_tag, codec, state, number, name }) {
     const held = state === "held" ? "held" : "answered";
     const muted = JSON.parse(sessionStorage[MUTED] ?? "[]").includes(call);
     const leg =
@@ -237,17 +238,17 @@ export class Phone {
     // What the agent ended while the way was cut ends now.
     const over = this.#hungUp.delete(call_id);
     const replaces = `Replaces: ${call_id};to-tag=${local_tag};from-tag=${remote_tag}`;
-    await this.#invite(leg, this.account, [replaces]);
+    await this.#invite(leg, this.account, [replaces], codec);
     if (over) leg.hangUp();
   }
 
-  async #invite(leg, target, extraHeaders = []) {
+  async #invite(leg, target, extraHeaders = [], otherCodecThan = "") {
     const microphone = await this.microphone.clone();
     if (microphone === null || !this.registered) {
       leg.forget();
       return;
     }
-    this.#outgoing = { leg, microphone };
+    this.#outgoing = { leg, microphone, otherCodecThan };
     this.#line.call(target, {
       mediaStream: microphone,
       pcConfig: CONNECTION,

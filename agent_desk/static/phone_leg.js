@@ -11,6 +11,7 @@ const READY_STEPS = 75;
 const KEY_MS = 120;
 const KEY_GAP_MS = 70;
 const BUSY = 486;
+const NAMES_IN_SDP = { ulaw: "pcmu", alaw: "pcma" };
 
 let counter = 0;
 
@@ -71,8 +72,12 @@ export class Leg {
   /**
    * Follow this JsSIP session from now on. One that was followed before goes on sounding until this
    * one does, and is let go of without a word to the PBX.
+   *
+   * A leg that takes another's place names that one's codec, and speaks another. Debian's Asterisk
+   * goes on translating for the caller with the former leg's RTP sequence numbers in mind, and drops
+   * for minutes what seems older; for another codec it begins anew.
    */
-  follow(session, request, microphone = null) {
+  follow(session, request, microphone = null, otherCodecThan = "") {
     this.#dropFormer();
     if (this.#session) this.#former = { session: this.#session, microphone: this.#microphone };
     this.#microphone = microphone;
@@ -86,6 +91,10 @@ export class Leg {
     const mine = (action) => (news) => {
       if (this.#session === session) action(news ?? {});
     };
+    session.on("sdp", (news) => {
+      const offers = news.originator === "local" && news.type === "offer";
+      if (offers && otherCodecThan) news.sdp = withoutCodec(news.sdp, otherCodecThan);
+    });
     session.on("peerconnection", mine(() => this.#listen(session.connection)));
     session.on("icecandidate", ({ ready }) => setTimeout(ready, GATHERING_MS));
     session.on("progress", mine(({ response }) => {
@@ -289,6 +298,19 @@ export class Leg {
     letGo(session);
     this.#ended("");
   }
+}
+
+/** The offer without this codec, as Asterisk names it. */
+function withoutCodec(sdp, codec) {
+  const name = NAMES_IN_SDP[codec] ?? codec;
+  const types = [...sdp.matchAll(/^a=rtpmap:(\d+) ([^/]+)/gm)];
+  const out = types.filter(([, , other]) => other.toLowerCase() === name).map(([, type]) => type);
+  const stays = (type) => !out.includes(type);
+  return sdp
+    .replace(/^a=(?:rtpmap|fmtp|rtcp-fb):(\d+) .*\r\n/gm, (line, type) => (stays(type) ? line : ""))
+    .replace(/^(m=audio \d+ \S+ )([\d ]+)/m, (line, start, offered) => {
+      return start + offered.trim().split(" ").filter(stays).join(" ");
+    });
 }
 
 function letGo(session) {

@@ -1,8 +1,8 @@
 """A phone's legs as Asterisk has them: which calls they belong to, and the SIP dialog of each.
 
-Owns the questions to Asterisk about a leg's dialog. With a dialog's three names a page that lost a
-leg (it was loaded anew, or its network changed) takes it back by an INVITE with Replaces (RFC
-3891). Refuses to know who the page is.
+Owns the questions to Asterisk about a leg: its dialog and its codec. With a dialog's three names a
+page that lost a leg (it was loaded anew, or its network changed) takes it back by an INVITE with
+Replaces (RFC 3891). Refuses to know who the page is.
 """
 
 from __future__ import annotations
@@ -10,18 +10,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from cti.ami.link import ActionFailed, ActionTimeout
 from cti.calls.call_state import Call, Channel
 from cti.switchboard import Switchboard
+
+NATIVE_CODECS: Final = "audionativeformat"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhoneLeg:
     """One leg. `local_tag` is Asterisk's own: the `to-tag` of a Replaces that is sent to it.
 
-    `state` is ringing, answered or held; `number` the other party's, as the network sent it.
+    `codec` is what it speaks, as Asterisk names it (opus, ulaw, alaw). `state` is ringing, answered
+    or held; `number` the other party's, as the network sent it.
     """
 
     pbx: str
@@ -30,6 +33,7 @@ class PhoneLeg:
     call_id: str
     local_tag: str
     remote_tag: str
+    codec: str
     state: str
     number: str
 
@@ -58,10 +62,10 @@ async def legs_of(switchboard: Switchboard, endpoint: str) -> list[PhoneLeg]:
 
 async def _leg(switchboard: Switchboard, call: Call, channel: Channel) -> PhoneLeg | None:
     try:
-        call_id, local_tag, remote_tag = await asyncio.gather(
+        call_id, local_tag, remote_tag, codecs = await asyncio.gather(
             *(
-                ask_channel(switchboard, channel.name, f"CHANNEL(pjsip,{what})")
-                for what in ("call-id", "local_tag", "remote_tag")
+                ask_channel(switchboard, channel.name, f"CHANNEL({what})")
+                for what in ("pjsip,call-id", "pjsip,local_tag", "pjsip,remote_tag", NATIVE_CODECS)
             )
         )
     except (ActionFailed, ActionTimeout):
@@ -74,6 +78,7 @@ async def _leg(switchboard: Switchboard, call: Call, channel: Channel) -> PhoneL
         call_id=call_id,
         local_tag=local_tag,
         remote_tag=remote_tag,
+        codec=codecs.strip("()").partition("|")[0],
         state="held" if channel.held else "answered" if channel.up else "ringing",
         number=switchboard.calls.parties.callee(call) if calls_itself else call.caller,
     )

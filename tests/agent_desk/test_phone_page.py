@@ -65,6 +65,14 @@ class Scene:
         """A customer calls the sales queue, which Lin serves."""
         return await self.network.call(CUSTOMER, "600", tone=CALLER_TONE)
 
+    async def codec(self) -> str:
+        """What Lin's newest leg speaks, as Asterisk says it."""
+        leg = (await self.asterisk.channels_of("1001"))[-1]["Channel"]
+        answer = await self.asterisk.link.action(
+            "Getvar", Channel=leg, Variable="CHANNEL(audionativeformat)"
+        )
+        return str(answer.headers["Value"])
+
     async def press(self, verb: str, page: Page | None = None) -> None:
         await (page or self.page).locator(f"[data-verb={verb}]").click()
 
@@ -217,23 +225,23 @@ async def test_another_tab_takes_the_phone_and_the_call(scene: Scene) -> None:
     await other.close()
     await reachable(scene.page)
     await hears(scene.page, CALLER_TONE)
+    await caller_hears(call, LIN.tone)
 
 
-@pytest.mark.xfail(
-    reason="after a second take-over Asterisk does not always pass the agent's sound on",
-    strict=False,
-)
 async def test_a_call_taken_over_twice_is_heard_both_ways(scene: Scene) -> None:
+    """Of two opus legs in a row, Debian's Asterisk drops the second one's sound at random."""
     call = await scene.answered()
     other = await scene.lin.new_page()
     await other.goto(f"{scene.service.url}/desk")
     await other.locator(".phone-notice button").click()
     await reachable(other)
     await caller_hears(call, LIN.tone)
+    codec = await scene.codec()
     await other.close()
     await reachable(scene.page)
     await hears(scene.page, CALLER_TONE)
     await caller_hears(call, LIN.tone)
+    assert await scene.codec() != codec
 
 
 async def test_another_computer_takes_the_phone_and_sleep_does_not_take_it_back(
@@ -260,6 +268,7 @@ async def test_another_computer_takes_the_phone_and_sleep_does_not_take_it_back(
     await scene.page.locator(".phone-notice button").click()
     await reachable(scene.page)
     await hears(scene.page, CALLER_TONE)
+    await caller_hears(call, LIN.tone)
 
 
 async def test_a_cut_connection_comes_back_and_the_call_with_it(scene: Scene) -> None:

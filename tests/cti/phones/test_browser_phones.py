@@ -157,6 +157,7 @@ async def test_a_page_that_comes_back_takes_its_leg(stage: Stage) -> None:
             (leg,) = await legs_of(stage.board, "PJSIP/1001")
             assert header(invite, "X-Deskbell-Call") == leg.call
             assert (leg.state, leg.number) == ("answered", "+8613800138000")
+            assert leg.codec == "ulaw"
             assert leg.call_id == header(invite, "Call-ID")
         claim = await stage.phones.claim("1001", "Lin")
         async with stage.page("1001", claim.secret) as page:
