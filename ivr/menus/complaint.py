@@ -28,7 +28,7 @@ async def take_complaint(talk: Conversation, office: BackOffice, queue: str) -> 
     number = await _file(talk, office, queue, sound, texted)
     if sound.hung_up:
         raise CallerHungUp
-    read_out = {"number": Digits(complaints.shown_number(number))}
+    read_out = {"number": Digits(number)}
     await talk.insist(Sentence("complaint_number", read_out))
     await talk.insist(Sentence("complaint_number_again", read_out))
     if texted is not None:

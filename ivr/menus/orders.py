@@ -31,7 +31,7 @@ async def tell_order(talk: Conversation, office: BackOffice) -> None:
     zone, today = talk.house.zone, local(talk).date()
     since = order.state_since.astimezone(zone).date()
     told = [
-        Sentence("order_number", {"number": Digits(orders.shown_number(order.number))}),
+        Sentence("order_number", {"number": Digits(order.number)}),
         Sentence(f"order_{order.state.value}", {"day": OnDay(since, today)}),
     ]
     expected = order.expected_on

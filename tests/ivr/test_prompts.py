@@ -44,7 +44,7 @@ def test_nothing_is_untranslated_or_out_of_date(language: str) -> None:
     for message in catalogue:
         if message.id:
             assert not message.fuzzy, message.context
-            forms = message.string if isinstance(message.string, tuple) else (message.string,)
+            forms = [message.string] if isinstance(message.string, str) else message.string or [""]
             assert all(form.strip() for form in forms), message.context
             translated[message.context] = message.id
     expected = {

@@ -10,21 +10,15 @@ from pathlib import Path
 import pytest
 
 from crm_store.database import Database
-from crm_store.models import Segment
+from crm_store.models import ContactKind, Segment
 from crm_store.people import cards, customers, points
 from crm_store.people.customers import ContactWay, NewCustomer
-from crm_store.models import ContactKind
 from crm_store.sample import mall
 from ivr.prompts import compile_catalogues
-from tests.ivr.menus.stage import NOON, Stage, stage_of
+from tests.ivr.menus.stage import ANA, ANAS_CARD, ANAS_PIN, NOON, Stage, stage_of
 from tests.store_fixtures import run_apart, sqlite_template
 
 __all__ = ["mall_template", "sqlite_template", "stage"]
-
-ANA = "+8613711112222"
-"""A member's own number."""
-ANAS_CARD = "7700100000012345"
-ANAS_PIN = "4071"
 
 
 @pytest.fixture(scope="session")
@@ -51,8 +45,7 @@ async def _fill(path: Path) -> None:
             ),
             actor="test",
         )
-        body = ANAS_CARD[:-1]
-        card = await cards.open_card(transaction, ana, body + cards.check_digit(body))
+        card = await cards.open_card(transaction, ana, ANAS_CARD)
         await cards.set_pin(transaction, card, ANAS_PIN, actor="test")
         for key, hundredths, at in (
             ("old", 30_000, datetime(2024, 12, 1, 4, tzinfo=UTC)),

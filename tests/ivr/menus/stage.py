@@ -15,8 +15,10 @@ from pathlib import Path
 from crm_store.bus import Bus
 from crm_store.database import Database
 from crm_store.people import customers
+from crm_store.people.cards import check_digit
 from crm_store.people.customers import CustomerCard
 from crm_store.sample import phone_menu
+from crm_store.sample import shop as sample_shop
 from crm_store.shop import house
 from crm_store.shop.house import House
 from crm_store.signals import Signal
@@ -45,6 +47,12 @@ NIGHT = datetime(2026, 11, 20, 17, 0, tzinfo=UTC)
 """Saturday 01:00 in Shanghai: it is closed."""
 
 STRANGER = "+8613912345678"
+ANA = "+8613711112222"
+"""A member's own number."""
+ANAS_CARD = "770010000001234" + check_digit("770010000001234")
+ANAS_PIN = "4071"
+SHIPPED = sample_shop.SHIPPED_YESTERDAY.number
+"""The newest order of 王芳, shipped on the day before."""
 MAIN: Tree = trees.read(phone_menu.TREE)
 LANGUAGE_KEYS = {"en": "1", "zh": "2", "es": "3", "fa": "4"}
 MOST_EVENTS = 2_000
@@ -100,7 +108,10 @@ class Stage:
     watch: QueueWatch = field(init=False)
 
     def __post_init__(self) -> None:
-        self.watch = QueueWatch(self.bus, clock=lambda: self.now.timestamp())
+        self.watch = QueueWatch(self.bus, clock=self._clock)
+
+    def _clock(self) -> float:
+        return self.now.timestamp()
 
     async def known(self, number: str) -> CustomerCard | None:
         found = await customers.find_by_phone(self.database, number)
