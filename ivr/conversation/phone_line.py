@@ -40,7 +40,7 @@ Voice = Callable[[Spoken], Awaitable[str]]
 """Gives the sound file of something spoken, absolute and without its ending, made if need be. Is
 cancelled when a key has made it needless."""
 
-LISTEN_AFTER: Final = 0.03
+LISTEN_AFTER: Final = 0.02
 """Seconds without a command before the line listens by itself. No key is shorter than 0.04."""
 
 LISTEN_SECONDS: Final = 0.05
