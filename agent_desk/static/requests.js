@@ -4,10 +4,11 @@
 const csrf = document.querySelector("meta[name=csrf-token]").content;
 
 export class Refused extends Error {
-  constructor(status, message, field) {
+  constructor(status, message, field, fault) {
     super(message);
     this.status = status;
     this.field = field;
+    this.fault = fault;
   }
 }
 
@@ -26,6 +27,12 @@ export async function post(path, wish = {}, options = {}) {
   );
 }
 
+/** A file, as it is. */
+export async function send(path, file) {
+  const headers = { "Content-Type": "application/octet-stream", "X-CSRF-Token": csrf };
+  return answered(await fetch(path, { method: "POST", headers, body: file }));
+}
+
 /**
  * For requests of which only the last one counts: each call of the answer breaks the request before
  * off, and gives the signal for the next. A page open all day must not gather what nobody waits for.
@@ -41,6 +48,6 @@ export function latest() {
 
 async function answered(response) {
   const answer = await response.json();
-  if (!response.ok) throw new Refused(response.status, answer.error, answer.field);
+  if (!response.ok) throw new Refused(response.status, answer.error, answer.field, answer.fault);
   return answer;
 }

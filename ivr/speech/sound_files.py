@@ -93,6 +93,7 @@ class SoundFiles:
         self._values_mode = 0o711 if shared else 0o700
         # Known to this run alone, so a value's file name tells nothing about the value.
         self._salt = secrets.token_bytes(16)
+        self._recordings: Mapping[tuple[str, str], Path] = {}
         self._recorded: Mapping[tuple[str, str], Sound] = {}
         self._being_made: dict[Path, asyncio.Task[Sound]] = {}
         self._preparing: asyncio.Task[None] | None = None
@@ -114,12 +115,15 @@ class SoundFiles:
     def use_recordings(self, recorded: Mapping[tuple[str, str], Path]) -> None:
         """From now on, play these files for the texts (language, text) that they say; and no
         others. A file that cannot be read is left out, with a warning."""
+        if recorded == self._recordings:
+            return
         known: dict[tuple[str, str], Sound] = {}
         for (language, text), file in recorded.items():
             try:
                 known[language, text.strip()] = Sound(file.absolute(), _seconds_of(file))
             except (OSError, EOFError, wave.Error) as error:
                 log.warning("the recording %s cannot be played: %s", file.name, error)
+        self._recordings = dict(recorded)
         self._recorded = known
 
     def at_hand(self, text: str, language: str, *, fixed: bool) -> Sound | None:
@@ -137,6 +141,18 @@ class SoundFiles:
         """
         if (known := self.at_hand(text, language, fixed=fixed)) is not None:
             return known
+        return await self._spoken(text, language, fixed=fixed)
+
+    async def synthesised(self, text: str, language: str) -> Sound:
+        """The engine's sound of a fixed text, whatever recording stands before it.
+
+        Raises SynthesisFailed.
+        """
+        shelf, file = self._place(text, language, fixed=True)
+        known = shelf.take(file) if file is not None else None
+        return known or await self._spoken(text, language, fixed=True)
+
+    async def _spoken(self, text: str, language: str, *, fixed: bool) -> Sound:
         shelf, file = self._place(text, language, fixed=fixed)
         if file is None:
             raise SynthesisFailed(f"nobody here speaks {language!r}")
