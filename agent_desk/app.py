@@ -48,13 +48,17 @@ from agent_desk.setup import articles as setup_articles
 from agent_desk.setup import canned_texts as setup_texts
 from agent_desk.setup import choices as setup_choices
 from agent_desk.setup import house as setup_house
+from agent_desk.setup import menu_trials
+from agent_desk.setup import menus as setup_menus
 from agent_desk.setup import opening_hours as setup_opening_hours
 from agent_desk.setup import pages as setup_pages
+from agent_desk.setup import prompts as setup_prompts
 from agent_desk.setup import queues as setup_queues
 from agent_desk.setup import scripts as setup_scripts
 from agent_desk.static_files import serve_file
 from crm_store.models import Agent, DeskSession, Role
 from crm_store.staff import agents, queues
+from ivr.speech.recordings import Converter
 
 log = logging.getLogger(__name__)
 
@@ -126,6 +130,9 @@ ROUTES = (
     *setup_scripts.ROUTES,
     *setup_texts.ROUTES,
     *setup_articles.ROUTES,
+    *setup_prompts.ROUTES,
+    *setup_menus.ROUTES,
+    *menu_trials.ROUTES,
     *setup_opening_hours.ROUTES,
     *setup_house.ROUTES,
     *scripts_api.ROUTES,
@@ -163,6 +170,7 @@ def create_app(parts: DeskParts) -> web.Application:
     app[PAGES] = environment()
     app[CHECK] = PasswordCheck()
     app[LIMITER] = GuessLimiter()
+    app[setup_prompts.CONVERTER] = Converter()
     app[HUB] = hub = PushHub(lambda session, topic: _may_follow(hub, session, topic))
     CustomerPresence(hub)
     app[tasks_api.BOARD] = task_board.TaskBoard(parts.database, hub)
@@ -178,6 +186,7 @@ def create_app(parts: DeskParts) -> web.Application:
     app.cleanup_ctx.append(_keep_running)
     app[phone_claims.CLAIMS] = phone_claims.PhoneClaims(parts.phones)
     app.cleanup_ctx.append(phone_proxy.keep_http)
+    app.cleanup_ctx.append(menu_trials.keep_trials)
     app.on_shutdown.append(_close_push)
     app.on_shutdown.append(phone_claims.close_claims)
     return app

@@ -17,6 +17,10 @@ from crm_store.bus import Bus
 from crm_store.contacts.recordings import RecordingRecord
 from crm_store.database import Database
 from crm_store.signals import AgentStateChanged
+from ivr.conversation.conversation import Step
+from ivr.conversation.line import CallerHungUp, Line
+from ivr.menus.tree import Tree
+from ivr.speech.sound_files import SoundFiles
 
 
 class AgentActionRefused(Exception):
@@ -122,6 +126,45 @@ class CallVerbs:
     """Where a recording's sound is; None if it is not here. Never blocks."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptVoices:
+    """The sounds of the phone menus' prompts."""
+
+    sounds: SoundFiles
+    uploads: Path
+    """The folder of supervisors' own recordings, by the names that the store has."""
+
+
+async def _no_menus(
+    line: Line, code: str, tree: Tree, number: str, report: Callable[[Step], None]
+) -> None:
+    raise CallerHungUp
+
+
+async def _no_menu_call(extension: str, code: str, tree: Tree) -> None:
+    raise AgentActionRefused("The phone menus are not running here.")
+
+
+async def _nothing_published() -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MenuControl:
+    """The phone menus, for whoever edits them."""
+
+    try_out: Callable[[Line, str, Tree, str, Callable[[Step], None]], Awaitable[None]] = _no_menus
+    """Walk a line through a tree (of the menu with that code) as a caller from that number; each
+    step is reported. Nothing that is done there stays done. Raises CallerHungUp."""
+
+    call: Callable[[str, str, Tree], Awaitable[None]] = _no_menu_call
+    """Ring an extension; who answers is in that tree (of the menu with that code). Raises
+    AgentActionRefused."""
+
+    published: Callable[[], Awaitable[None]] = _nothing_published
+    """Another version is in use, or other words and recordings: speak it from now on."""
+
+
 def _no_calls() -> list[dict[str, Any]]:
     return []
 
@@ -172,6 +215,10 @@ class DeskParts:
     calls: Callable[[], list[dict[str, Any]]] = _no_calls
     phones: PhoneControl = field(default_factory=PhoneControl)
     call_verbs: CallVerbs = field(default_factory=CallVerbs)
+    menus: MenuControl = field(default_factory=MenuControl)
+
+    prompt_voices: PromptVoices | None = None
+    """None where no phone menus run."""
 
     apply_settings: Callable[[], Awaitable[str]] = _nothing_to_apply
     """Have the telephone side take agents, queues and penalties as the store has them now. Answers

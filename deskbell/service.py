@@ -21,7 +21,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from agent_desk.app import create_app
-from agent_desk.parts import AgentActionRefused, AgentControl, DeskParts, PhoneControl
+from agent_desk.parts import AgentActionRefused, AgentControl, DeskParts, PhoneControl, PromptVoices
 from crm_store.bus import Bus
 from crm_store.database import Database
 from crm_store.job_worker import JobWorker
@@ -48,6 +48,7 @@ from cti.screen_pop import ScreenPops
 from cti.switchboard import AmiAddress, Switchboard
 from deskbell.call_verbs import LiveCallVerbs
 from deskbell.failure import CommandFailed
+from deskbell.menu_control import menu_control
 from deskbell.menus import Menus
 from deskbell.pbx_description import pbx_configuration
 from deskbell.phones import Phones
@@ -363,6 +364,8 @@ class Service:
             calls=self._live_calls,
             phones=self.phones.control() if self.phones else PhoneControl(),
             call_verbs=self.call_verbs.as_parts(),
+            menus=menu_control(self.menus, self.switchboards, self.database),
+            prompt_voices=PromptVoices(sounds=self.menus.sounds, uploads=self.menus.uploads),
             region=self.settings.numbers.region,
             session_hours=desk.session_hours,
             public_url=desk.public_url,

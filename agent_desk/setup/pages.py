@@ -87,10 +87,22 @@ SETUP_PAGES: tuple[SetupPage, ...] = (
         lambda _: _("Articles, their reviews, and what agents say of them."),
     ),
     SetupPage(
+        "/setup/menus",
+        "keypad",
+        lambda _: _("Phone menus"),
+        lambda _: _("What callers hear and which key leads where, as a picture, in versions."),
+    ),
+    SetupPage(
         "/setup/opening-hours",
         "clock",
         lambda _: _("Opening hours"),
         lambda _: _("Weekdays, holidays and special days, for the house and for whoever answers."),
+    ),
+    SetupPage(
+        "/setup/prompts",
+        "microphone",
+        lambda _: _("Prompts"),
+        lambda _: _("What callers hear, sentence by sentence, and recordings in its place."),
     ),
     SetupPage(
         "/setup/house",
