@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,6 +14,8 @@ from crm_store.contacts import calls, interactions, story, tasks
 from crm_store.contacts.tasks import NewTask
 from crm_store.models import CallState, TaskKind, TaskState
 from crm_store.people import customers, merging, visits
+from crm_store.shop import orders
+from crm_store.shop.orders import Line, NewOrder
 from crm_store.signals import Direction, Outcome
 from crm_store.staff import agents, queues
 from tests.agent_desk.conftest import RunningDesk, Visitor
@@ -56,6 +58,28 @@ async def test_a_story_is_read_searched_and_written_down_once(lin: Visitor) -> N
     assert [entry["channel"] for entry in answer["entries"]] == ["mail"]
     seen = await audit.entries(lin.desk.database, subject_kind="customer", subject_id=wang)
     assert [entry.reason for entry in seen if entry.actor == "lin"] == ["story", "story"]
+
+
+async def test_an_order_is_told_in_the_readers_language(lin: Visitor) -> None:
+    wang = lin.desk.customers["wang"]
+    async with lin.desk.database.transaction() as transaction:
+        lines = [
+            Line("3001", {"en": "Sofa", "zh": "沙发"}, 1, 4_599_950),
+            Line("9", {}, 2, 25),
+        ]
+        await orders.place(
+            transaction,
+            NewOrder(lines=lines, currency="CNY", idempotency_key="o", customer_id=wang,
+                     number="2026110029", expected_on=date(2026, 12, 1)),
+            actor="web",
+        )  # fmt: skip
+    _, answer = await lin.ask(f"/api/customers/{wang}/story", kind="order")
+    [entry] = answer["entries"]
+    assert (entry["state"], entry["expected_on"]) == ("placed", "2026-12-01")
+    assert entry["shown_number"] == "20261\u202f10029"
+    language = (await agents.find(lin.desk.database, "lin")).language  # type: ignore[union-attr]
+    goods, total = {"zh": ("沙发", "¥46,000.00"), "en": ("Sofa", "CN¥46,000.00")}[language]
+    assert (entry["goods"], entry["shown_total"]) == ([goods, "9"], total)
 
 
 @pytest.mark.parametrize(

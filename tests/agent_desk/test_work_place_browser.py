@@ -15,8 +15,19 @@ from sqlalchemy import insert, select, update
 from crm_store import text_search
 from crm_store.contacts import tasks
 from crm_store.contacts.tasks import NewTask
-from crm_store.models import Call, CallState, Interaction, Recording, Severity, TaskKind, WrapUp
+from crm_store.models import (
+    Call,
+    CallState,
+    Interaction,
+    OrderState,
+    Recording,
+    Severity,
+    TaskKind,
+    WrapUp,
+)
 from crm_store.people import complaints, visits
+from crm_store.shop import orders
+from crm_store.shop.orders import Line, NewOrder
 from crm_store.signals import Direction
 from tests.agent_desk.browser_fixtures import NARROW, WIDE, Chromium, chrome
 from tests.agent_desk.conftest import RunningDesk
@@ -85,6 +96,16 @@ async def rich(desk: RunningDesk) -> RunningDesk:
             ),
             actor="lin",
         )  # fmt: skip
+        await orders.place(
+            transaction,
+            NewOrder(
+                lines=[Line("3001", {"en": "Sofa", "zh": "沙发"}, 1, 4_599_950)], currency="CNY",
+                idempotency_key="o1", number="2026110029", customer_id=wang,
+                placed_at=NOW - timedelta(days=2),
+            ),
+            actor="web",
+        )  # fmt: skip
+        await orders.change_state(transaction, "2026110029", OrderState.SHIPPED, actor="warehouse")
         await tasks.create(
             transaction,
             NewTask(title="Send the size table", due_at=NOW + timedelta(hours=3), queue="sales"),
@@ -116,14 +137,19 @@ async def open_story(chrome: Chromium, desk: RunningDesk, **window: str) -> Page
 
 async def test_the_story_of_who_is_calling(chrome: Chromium, rich: RunningDesk) -> None:
     page = await open_story(chrome, rich)
-    await expect(page.locator(".story-entry")).to_have_count(6)
+    await expect(page.locator(".story-entry")).to_have_count(7)
     await expect(page.locator(".keyed-path .step")).to_have_count(3)
     await expect(page.locator(".story-wrap-up")).to_have_count(2)
     await page.locator("[data-chip=complaint]").click()
     await expect(page.locator(".story-entry")).to_have_count(1)
     await expect(page.locator(".story-entry")).to_contain_text("送货迟到")
     await page.locator("[data-chip=complaint]").click()
-    await expect(page.locator(".story-entry")).to_have_count(6)
+    await expect(page.locator(".story-entry")).to_have_count(7)
+    await page.locator("[data-chip=order]").click()
+    await expect(page.locator(".story-entry")).to_have_count(1)
+    for told in ("Sofa", "on its way", "20261\u202f10029", "CN¥45,999.50"):
+        await expect(page.locator(".story-entry")).to_contain_text(told)
+    await page.locator("[data-chip=order]").click()
     await page.locator("[data-story-find]").fill("高兴")
     await expect(page.locator(".story-entry")).to_have_count(1)
     await page.locator("[data-story-find]").fill("没有的事")
