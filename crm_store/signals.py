@@ -310,8 +310,8 @@ class MenuLeft(CallSignal, frozen=True, kw_only=True):
 
 
 class CallerIdentified(CallSignal, frozen=True, kw_only=True):
-    """The caller has shown who they are; `by` is card, number, or callback (who asked for it). It
-    counts before what the calling number says."""
+    """The caller has shown who they are; `by` is card, or number. It counts before what the
+    calling number says."""
 
     customer_id: int
     by: str

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from crm_store.bus import Bus
+from crm_store.contacts.callbacks import CallbackRecord
 from crm_store.signals import (
     CallAnswered,
     CallEnded,
@@ -57,7 +58,7 @@ class CallerLookUp:
     number: str | None
     customer_id: int | None = None
     """Whom the caller has shown to be: it counts before the number."""
-    callback_id: int | None = None
+    callback: CallbackRecord | None = None
     cards: Cards = ()
     done: bool = False
     found_at: float = 0.0
@@ -78,7 +79,7 @@ class ScreenPops:
         agent_of: Callable[[str], str],
         *,
         look_up_customer: LookUpCustomer,
-        callback_asked_at: Callable[[int], float | None] = lambda callback: None,
+        callback_of: Callable[[int], CallbackRecord | None] = lambda callback: None,
         grace_seconds: float = GRACE_SECONDS,
         fresh_seconds: float = FRESH_SECONDS,
     ) -> None:
@@ -86,7 +87,7 @@ class ScreenPops:
         self._to_number = to_number
         self._look_up = look_up
         self._look_up_customer = look_up_customer
-        self._callback_asked_at = callback_asked_at
+        self._callback_of = callback_of
         self._agent_of = agent_of
         self._grace_seconds = grace_seconds
         self._fresh_seconds = fresh_seconds
@@ -118,7 +119,13 @@ class ScreenPops:
         other = signal.callee if signal.direction is Direction.OUTBOUND else signal.caller
         outbound = signal.direction is Direction.OUTBOUND
         known = self._known(signal.pbx, signal.call, other, "" if outbound else signal.caller_name)
-        known.callback_id = signal.callback_id
+        callback = None if signal.callback_id is None else self._callback_of(signal.callback_id)
+        if callback is not None:
+            # Whoever else has this number: it is this customer who asked.
+            known.callback = callback
+            if callback.customer_id is not None and callback.customer_id != known.customer_id:
+                known.customer_id = callback.customer_id
+                self._start(known)
         if outbound and signal.agent:
             self._on_offered(_as_offer(signal))
 
@@ -234,7 +241,7 @@ class ScreenPops:
         if not agent:
             return
         known.popped.add(agent)
-        callback = known.callback_id
+        callback = known.callback
         self._bus.publish(
             ScreenPop(
                 pbx=signal.pbx,
@@ -248,8 +255,8 @@ class ScreenPops:
                 number=known.number,
                 matches=known.cards,
                 looking_up=not known.done,
-                callback_id=callback,
-                callback_asked_at=None if callback is None else self._callback_asked_at(callback),
+                callback_id=callback.id if callback else None,
+                callback_asked_at=callback.requested_at.timestamp() if callback else None,
             )
         )
 

@@ -54,6 +54,8 @@ LONGEST_REST_SECONDS: Final = 60.0
 WAITS_SECONDS: Final = 86_400
 """Asterisk gives up a stand-in that nobody has answered after so long; it is made anew."""
 LONGEST_NAME: Final = 60
+MARKS: Final = "callback"
+"""The family of Asterisk's database in which the dialplan notes what has become of each."""
 
 _NUMBER: Final = re.compile(r"\+?[0-9]{2,20}")
 _QUEUE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
@@ -134,10 +136,9 @@ class Callbacks:
         """Something may have changed in the store: look now. Never blocks."""
         self._news.set()
 
-    def asked_at(self, callback: int) -> float | None:
-        """When the customer asked to be called back (seconds since 1970), if it is not over."""
-        row = self._courses.open_rows.get(callback)
-        return row.requested_at.timestamp() if row is not None else None
+    def record(self, callback: int) -> CallbackRecord | None:
+        """The callback as last read, None if it is over."""
+        return self._courses.open_rows.get(callback)
 
     def _on_signal(self, signal: Signal) -> None:
         if signal.pbx == self._board.name and (self._courses.open_rows or self._courses.callbacks):
@@ -258,7 +259,6 @@ class Callbacks:
         channel = f"Local/{row.id}@{STAND_IN_CONTEXT}"
         if not await self._database.run(lambda tx: rows.joined(tx, row.id, channel)):
             return
-        await self._board.action("Setvar", Variable=_mark_of(row.id), Value="asked")
         self._asked[row.id] = asyncio.get_running_loop().time() + APPEAR_SECONDS
         try:
             await self._board.action(
@@ -273,6 +273,7 @@ class Callbacks:
                     f"__DESKBELL_CUSTOMER_NAME={_plain(row.name)}",
                     f"__DESKBELL_QUEUE={row.queue}",
                     f"__DESKBELL_PLACE={row.priority}",
+                    f"__DESKBELL_TRY={row.tries}",
                     f"__DESKBELL_CALLS_FROM={self._calls_from(row.queue)}",
                 ],
             )
@@ -308,20 +309,21 @@ class Callbacks:
         self._losses[row.id] = _Loss(now, times, now + rest, agents)
 
     async def _read_mark(self, callback: int) -> str:
-        answer = await self._board.action("Getvar", Variable=_mark_of(callback))
-        return answer.headers.get("Value", "")
+        """What the dialplan has noted of this try (extensions.conf, callback-customer)."""
+        try:
+            found = await self._board.link.list_action("DBGet", Family=MARKS, Key=str(callback))
+        except ActionFailed:
+            return ""
+        word, _, tries = found[0].get("Val", "").partition(" ") if found else ("", "", "")
+        row = self._courses.open_rows.get(callback)
+        return word if row is not None and tries == str(row.tries) else ""
 
     async def _forget_mark(self, callback: int) -> None:
         self._losses.pop(callback, None)
         try:
-            await self._board.action("DBDel", Family="callback", Key=str(callback))
+            await self._board.action("DBDel", Family=MARKS, Key=str(callback))
         except AmiError as error:
             log.debug("Asterisk's note of callback %d stays: %s", callback, error)
-
-
-def _mark_of(callback: int) -> str:
-    """Where the dialplan notes what has become of it (extensions.conf, callback-customer)."""
-    return f"DB(callback/{callback})"
 
 
 def _plain(name: str) -> str:

@@ -135,21 +135,8 @@ class Courses:
         return True
 
     def _started(self, signal: CallStarted) -> None:
-        if signal.callback_id is None:
-            return
-        self._courses[signal.call] = Course(signal.callback_id)
-        row = self.open_rows.get(signal.callback_id)
-        if row is not None and row.customer_id is not None:
-            # Whoever else has this number: it is this customer who asked.
-            self.bus.publish(
-                CallerIdentified(
-                    pbx=signal.pbx,
-                    at=signal.at,
-                    call=signal.call,
-                    customer_id=row.customer_id,
-                    by="callback",
-                )
-            )
+        if signal.callback_id is not None:
+            self._courses[signal.call] = Course(signal.callback_id)
 
     def _recognised(self, signal: CallerRecognised) -> None:
         if len(signal.matches) == 1:
