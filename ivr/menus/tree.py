@@ -157,7 +157,7 @@ def read(data: object) -> Tree:
 
 def write(tree: Tree) -> dict[str, Any]:
     """The tree as plain values."""
-    plain: dict[str, Any] = msgspec.to_builtins(tree)
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(tree))
     return plain
 
 

@@ -30,6 +30,10 @@ from tests.ivr.menus.stage import ANA, NOON, STRANGER, Caller, Stage
 pytestmark = pytest.mark.db
 
 AT = NOON.timestamp()
+MAY_WE = (
+    "May we ask you 2 short questions about this call? "
+    "If you like, press 1. If you would rather not, press 2."
+)
 
 
 def agent(
@@ -221,8 +225,7 @@ async def test_answers_stand_on_the_interaction(stage: Stage) -> None:
     caller = await survey(stage, "142")
     assert caller.gone == HangUp()
     assert caller.shown == [
-        "May we ask you 2 short questions about this call? "
-        + "If you like, press 1. If you would rather not, press 2.",
+        MAY_WE,
         "How content are you with this call? Key in a digit, from 1, the worst, to 5, the best.",
         "Has your matter been settled? Key in a digit, from 1, the worst, to 5, the best.",
         "Thank you for your answer. Goodbye.",
