@@ -3,9 +3,9 @@
 Owns what is played in which command, the keys pressed ahead, and what makes a recording worth
 keeping. Refuses to know prompts and menus.
 
-Asterisk reads a key while it plays or waits for one, and throws it away while it waits for our next
-command, but for one that began before. So a pause of ours longer than a key's press is filled with
-short waits for a key.
+Asterisk takes a key while it plays or waits for one. While it waits for our next command it throws
+away a key that both begins and ends meanwhile. So a longer pause of ours is filled with short waits
+for a key.
 """
 
 from __future__ import annotations
@@ -40,8 +40,9 @@ Voice = Callable[[Spoken], Awaitable[str]]
 """Gives the sound file of something spoken, absolute and without its ending, made if need be. Is
 cancelled when a key has made it needless."""
 
-LISTEN_AFTER: Final = 0.02
-"""Seconds without a command before the line listens by itself. No key is shorter than 0.04."""
+LISTEN_AFTER: Final = 0.025
+"""Seconds without a command before the line listens by itself. A key and the pause before it take
+0.08 at least (ITU-T Q.24); the rest is for a busy machine."""
 
 LISTEN_SECONDS: Final = 0.05
 """How long it listens at a time: so long may the menu's next command have to wait."""
