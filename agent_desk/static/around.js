@@ -3,6 +3,11 @@
 import { el, icon, name, put, texts } from "./elements.js";
 import { count, number } from "./moments.js";
 
+const { compare } = new Intl.Collator(texts.language);
+
+/** The document that a row shows: a thousand colleagues, of whom a few have moved, are not all drawn. */
+const shownBy = new WeakMap();
+
 /** Keep one row per document in `list`, in the order of `keys`, each filled by fill(row, doc). */
 function keep(list, keys, documents, make, fill) {
   for (const skeleton of list.querySelectorAll(".skeleton")) skeleton.remove();
@@ -16,9 +21,14 @@ function keep(list, keys, documents, make, fill) {
     }
     rows.delete(key);
     const next = place ? place.nextSibling : list.firstChild;
-    if (next !== row) list.insertBefore(row, next);
+    // One that has moved down goes out of the way, so that the hundreds below it need not move up.
+    if (next !== row && next?.nextSibling === row) list.append(next);
+    else if (next !== row) list.insertBefore(row, next);
     place = row;
-    fill(row, documents.get(key));
+    const document = documents.get(key);
+    if (shownBy.get(row) === document) continue;
+    shownBy.set(row, document);
+    fill(row, document);
   }
   for (const row of rows.values()) row.remove();
 }
@@ -72,8 +82,7 @@ export function showAgents(list, documents, me = null, calls = false) {
   const shown = [...documents.values()].filter((agent) => agent.agent !== me);
   shown.sort(
     (a, b) =>
-      (a.state === "offline") - (b.state === "offline") ||
-      a.name.localeCompare(b.name, texts.language),
+      (a.state === "offline") - (b.state === "offline") || compare(a.name, b.name),
   );
   keep(
     list,
