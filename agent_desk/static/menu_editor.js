@@ -4,8 +4,8 @@
 import { el, textsOf } from "./elements.js";
 import { menuTrial } from "./menu_trial.js";
 import { nodeForm } from "./menu_node_form.js";
+import { menuPicture } from "./menu_picture.js";
 import { post, Refused } from "./requests.js";
-import { flowPicture } from "./script_flow.js";
 import "./shell.js";
 
 const PAUSE_MS = 400;
@@ -21,6 +21,7 @@ let chosen = tree.start || tree.nodes[0]?.id || null;
 let wrong = new Set();
 let timer = 0;
 let turn = 0;
+let tried = "";
 const saved = JSON.stringify(tree);
 
 const list = el("ol", { class: "editor-steps" });
@@ -88,16 +89,16 @@ function titleOf(node) {
   return `${choices.kinds[node.kind] ?? node.kind}: ${node.id}`;
 }
 
-/** A part as the picture draws it. */
-function drawn(node) {
-  const way = (label, to) => ({ when: { field: "", is: label }, to });
-  const next = {
-    menu: () => node.choices.map(({ key, to }) => way(key, to)),
-    hours: () => [way(texts.open, node.open), way(texts.closed, node.closed)],
-  }[node.kind]?.() ?? [];
-  const otherwise = ["say", "function", "goto"].includes(node.kind) ? node.to : "";
-  const leads = next.length > 0 || otherwise;
-  return { id: node.id, node, next, otherwise, end: !leads };
+/** The ways on from a part, with what leads there. */
+function ways(node) {
+  if (node.kind === "menu") return node.choices.map(({ key, to }) => ({ label: key, to }));
+  if (node.kind === "hours") {
+    return [
+      { label: texts.open, to: node.open },
+      { label: texts.closed, to: node.closed },
+    ];
+  }
+  return node.to ? [{ label: "", to: node.to }] : [];
 }
 
 function draw() {
@@ -254,9 +255,10 @@ function added(kind = "say") {
 
 /** The trial is at this part. */
 function mark(id) {
-  picture.querySelectorAll(".flow-tried").forEach((one) => one.classList.remove("flow-tried"));
-  const at = tree.nodes.findIndex((one) => one.id === id);
-  picture.querySelectorAll(".flow-step")[at]?.classList.add("flow-tried");
+  tried = id;
+  for (const box of picture.querySelectorAll("[data-node]")) {
+    box.classList.toggle("flow-tried", box.dataset.node === id);
+  }
 }
 
 /** Something was written: the picture follows at once, the server says soon what is wrong. */
@@ -273,16 +275,9 @@ function drawPicture() {
   // The picture hangs from its first part.
   const first = tree.nodes.find((one) => one.id === tree.start);
   const nodes = first ? [first, ...tree.nodes.filter((one) => one !== first)] : tree.nodes;
-  picture.replaceChildren(
-    flowPicture(nodes.map(drawn), {
-      chosen,
-      wrong,
-      titleOf: ({ node }) => titleOf(node),
-      answerOf: (_, label) => label,
-      choose,
-      label: texts.flow,
-    }),
-  );
+  const what = { chosen, wrong, ways, titleOf, choose, label: texts.flow };
+  picture.replaceChildren(menuPicture(nodes, what));
+  mark(tried);
 }
 
 async function check() {

@@ -80,7 +80,7 @@ async def test_the_sample_menu_can_be_published(chrome: Chromium, with_menu: Run
     await page.goto(await address_of(with_menu))
     await expect(page.locator(".editor-right")).to_be_visible()
     assert (
-        await page.locator(".flow-step").count() == await page.locator(".editor-steps li").count()
+        await page.locator("[data-node]").count() == await page.locator(".editor-steps li").count()
     )
 
 
