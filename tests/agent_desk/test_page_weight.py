@@ -112,6 +112,35 @@ async def test_hours_of_news_leave_nothing_behind(chrome: Chromium, desk: Runnin
     assert grown["listeners"] < MOST_LISTENERS, grown
 
 
+async def test_of_many_colleagues_only_who_has_moved_is_drawn(chrome: Chromium) -> None:
+    page = await open_desk(chrome)
+    changes = await page.evaluate(
+        """async () => {
+            const { showAgents } = await import("/static/around.js");
+            const list = document.body.appendChild(document.createElement("ul"));
+            const people = new Map(Array.from({ length: 300 }, (_, at) => [
+                `a${at}`,
+                { agent: `a${at}`, name: `Agent ${1000 + at}`, state: "available", since: at },
+            ]));
+            showAgents(list, people);
+            const watch = new MutationObserver(() => {});
+            watch.observe(list, { subtree: true, childList: true, attributes: true });
+            people.set("a3", { ...people.get("a3"), state: "offline" });
+            showAgents(list, people);
+            const seen = watch.takeRecords();
+            return {
+                last: list.lastElementChild.dataset.key,
+                rows: list.children.length,
+                moves: seen.filter((one) => one.target === list).length,
+                drawn: [...new Set(seen.map((one) => one.target.closest("li")?.dataset.key))],
+            };
+        }"""
+    )
+    assert (changes["last"], changes["rows"]) == ("a3", 300)
+    assert 0 < changes["moves"] <= 4
+    assert {key for key in changes["drawn"] if key} == {"a3"}
+
+
 async def test_a_panel_never_waits_for_more_than_its_last_question(
     chrome: Chromium, desk: RunningDesk
 ) -> None:
