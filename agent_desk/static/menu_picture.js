@@ -31,7 +31,7 @@ export function menuPicture(nodes, { chosen, wrong, ways, titleOf, choose, label
   const width = columns * (WIDTH + BESIDE);
   const height = rows * (HEIGHT + BELOW);
   const rtl = document.documentElement.dir === "rtl";
-  const x = (column) => (rtl ? width - column * (WIDTH + BESIDE) - WIDTH : column * (WIDTH + BESIDE)) + 2;
+  const x = (column) => (rtl ? width - column * (WIDTH + BESIDE) - WIDTH - 4 : column * (WIDTH + BESIDE)) + 2;
   const y = (row) => row * (HEIGHT + BELOW) + 4;
   const onward = rtl ? -1 : 1;
   const side = (column, far) => x(column) + (far === rtl ? 0 : WIDTH);
