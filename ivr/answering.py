@@ -126,6 +126,7 @@ class PhoneMenus:
         self._staff_language = staff_language
         self._clock = clock
         self._read_at = 0.0
+        self._recorded: dict[tuple[str, str], Path] = {}
         self._reading: asyncio.Task[None] | None = None
         self._writing: set[asyncio.Task[None]] = set()
         self._trials: dict[str, Trial] = {}
@@ -374,9 +375,11 @@ class PhoneMenus:
         if self._uploads is None:
             return
         found = await prompt_recordings.recordings(self._database)
-        self._sounds.use_recordings(
-            {(one.language, one.text): self._uploads / one.file for one in found.values()}
-        )
+        files = {(one.language, one.text): self._uploads / one.file for one in found.values()}
+        if files != self._recorded:
+            # Every file is opened to be measured: not without need.
+            self._recorded = files
+            self._sounds.use_recordings(files)
 
     def _refresh(self) -> None:
         """Look for what was published since, without keeping a caller waiting."""
