@@ -110,6 +110,9 @@ class Recorder:
         """Record no more of it. Raises as `start` does."""
         if self._policy(call) is RecordingPolicy.ALWAYS:
             raise RecordingRefused(RecordingPolicy.ALWAYS.value)
+        await self._stop(call)
+
+    async def _stop(self, call: str) -> None:
         recorded = self._recorded(call)
         async with recorded.changing:
             for one in recorded.recordings:
@@ -133,7 +136,8 @@ class Recorder:
 
     def _policy(self, call: str) -> RecordingPolicy:
         live = self._board.calls.calls.get(call)
-        return self._policies.get((live and live.queue) or "", RecordingPolicy.ASKED)
+        queue = (live.queue or live.answered_queue) if live else ""
+        return self._policies.get(queue, RecordingPolicy.ASKED)
 
     async def _start(self, call: str, by: str) -> None:
         recorded = self._calls.setdefault(call, RecordedCall())
@@ -243,9 +247,9 @@ class Recorder:
         if signal.pbx != self._board.name:
             return
         if isinstance(signal, CallAnswered):
-            always = self._policies.get(signal.queue) is RecordingPolicy.ALWAYS
-            if always and signal.agent:
-                self._do(self._start_by_policy(signal.call, signal.queue))
+            queue = self._served_queue(signal)
+            if self._policies.get(queue) is RecordingPolicy.ALWAYS:
+                self._do(self._start_by_policy(signal.call, queue))
         elif isinstance(signal, CallMerged):
             if signal.merged in self._calls:
                 self._merge(signal.merged, signal.call)
@@ -253,11 +257,22 @@ class Recorder:
             call = self._board.calls.calls.get(signal.call)
             if call is not None and self._customer_has_left(call):
                 self._do(self._end(signal.call))
+            elif call is not None and call.goes_on_alone and signal.call in self._calls:
+                # What the caller does after the agent is no conversation.
+                self._do(self._stop(signal.call))
         elif isinstance(signal, CallEnded):
             if signal.call in self._calls:
                 self._do(self._end(signal.call))
         elif isinstance(signal, PbxLinkChanged) and signal.up:
             self._do(self._adopt())
+
+    def _served_queue(self, answer: CallAnswered) -> str:
+        """The queue whose customer talks with an agent by this answer; "" for none."""
+        call = self._board.calls.calls.get(answer.call)
+        if call is not None and call.callback_id is not None:
+            # The agent is there before the customer is.
+            return call.answered_queue
+        return answer.queue if answer.agent else ""
 
     async def _start_by_policy(self, call: str, queue: str) -> None:
         try:

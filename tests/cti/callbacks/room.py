@@ -17,7 +17,7 @@ from crm_store.contacts import callbacks as rows
 from crm_store.contacts import tasks
 from crm_store.contacts.callbacks import CallbackRecord, NewCallback
 from crm_store.database import Database
-from crm_store.models import Callback, CallbackState
+from crm_store.models import Callback, CallbackState, RecordingPolicy
 from crm_store.people import customers
 from crm_store.people.phone_numbers import to_e164
 from crm_store.signals import PbxLinkChanged
@@ -25,6 +25,7 @@ from crm_store.staff import agents, queues
 from crm_store.staff.queues import QueueRecord
 from cti.agents.seats import AgentSeat, WrapUpLimit
 from cti.callbacks.callbacks import Callbacks
+from cti.calls.recorder import Recorder
 from cti.screen_pop import ScreenPops
 from cti.switchboard import AmiAddress, Switchboard
 from tests.cti.test_switchboard import Heard
@@ -163,6 +164,7 @@ async def room_at(pbx: Any, database: Database) -> AsyncIterator[Room]:
         callback_of=callbacks.record,
     )
     bus.listen(pops.on_signal)
+    recorder = Recorder(board, bus, database, {QUEUE: RecordingPolicy.ALWAYS})
     await board.start()
     await callbacks.start()
     try:
@@ -170,6 +172,7 @@ async def room_at(pbx: Any, database: Database) -> AsyncIterator[Room]:
         yield Room(board, heard, callbacks, database)
     finally:
         await callbacks.close()
+        await recorder.close()
         await pops.close()
         await board.close()
 

@@ -78,6 +78,15 @@ async def test_three_callers_one_at_home_are_served_in_the_order_in_which_they_c
         await home.answer(there)
         row = await room.becomes(callback, CallbackState.DONE)
         assert (row.agent, row.outcome) == ("lin", "answered")
+        # The customer's own leg is recorded, as of a queue's call.
+        (call,) = [c for c in room.board.calls.calls.values() if c.callback_id == callback]
+        customer = next(c for c in call.channels.values() if c.endpoint == "PJSIP/trunk")
+
+        async def is_recorded() -> bool:
+            asked = f"core show channel {customer.name}"
+            return "MIXMONITOR_FILENAME" in await pbx.console(asked)
+
+        await eventually(is_recorded, "the customer's leg is recorded")
         await there.hears(660)
         await served.hears(440)
         await served.hang_up()
