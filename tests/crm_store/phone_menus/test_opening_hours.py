@@ -173,7 +173,7 @@ def test_it_is_open_when_the_clock_on_the_wall_says_so_until_the_next_change(
         assert says_open(calendar, probe) is now, probe
         probe += timedelta(minutes=5)
     if change is not None:
-        assert says_open(calendar, change - timedelta(microseconds=1)) is now
+        assert says_open(calendar, change.astimezone(UTC) - timedelta(microseconds=1)) is now
         assert says_open(calendar, change) is not now
 
 
