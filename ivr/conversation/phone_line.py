@@ -4,8 +4,9 @@ Owns what is played in which command, the keys pressed ahead, and what makes a r
 keeping. Refuses to know prompts and menus.
 
 Asterisk takes a key while it plays or waits for one. While it waits for our next command it throws
-away a key that both begins and ends meanwhile. So a longer pause of ours is filled with short waits
-for a key.
+away a key that both begins and ends meanwhile; one that only ends then it gives once more, its own
+length later, and throws away if it waits for us then too. So a pause of ours is filled with short
+waits for a key.
 """
 
 from __future__ import annotations
@@ -40,12 +41,13 @@ Voice = Callable[[Spoken], Awaitable[str]]
 """Gives the sound file of something spoken, absolute and without its ending, made if need be. Is
 cancelled when a key has made it needless."""
 
-LISTEN_AFTER: Final = 0.025
-"""Seconds without a command before the line listens by itself. A key and the pause before it take
-0.08 at least (ITU-T Q.24); the rest is for a busy machine."""
+LISTEN_AFTER: Final = 0.004
+"""Seconds without a command before the line listens by itself: most menus answer sooner."""
 
-LISTEN_SECONDS: Final = 0.05
-"""How long it listens at a time: so long may the menu's next command have to wait."""
+FIRST_LISTEN: Final = 0.01
+LONGEST_LISTEN: Final = 0.05
+"""How long it listens at a time, twice as long each time: so long may the menu's next command have
+to wait."""
 
 RECORDED_SILENCE: Final = 5
 """Seconds of silence that end a recording."""
@@ -187,10 +189,12 @@ class PhoneLine:
             self._listener = asyncio.ensure_future(self._listen())
 
     async def _listen(self) -> None:
+        seconds = FIRST_LISTEN
         try:
             while not self._wanted:
-                key = await self._session.listen(LISTEN_SECONDS)
+                key = await self._session.listen(seconds)
                 self._ahead += key
+                seconds = min(2 * seconds, LONGEST_LISTEN)
         except CallerHungUp:
             pass  # whoever uses the line next is told
 
