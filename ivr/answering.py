@@ -42,7 +42,7 @@ from ivr.menus.publishing import fixed_parts
 from ivr.menus.survey import ask_survey
 from ivr.menus.to_agent import closed, place_of
 from ivr.menus.tree import Tree
-from ivr.menus.values import speak
+from ivr.menus.values import speak, warm_up
 from ivr.menus.waiting import wait_or_not
 from ivr.menus.walk import Walk
 from ivr.prompts import Prompts
@@ -135,6 +135,8 @@ class PhoneMenus:
 
     async def start(self) -> None:
         """Read what is published and make its sounds in the background. Raises a database error."""
+        for language in prompts.LANGUAGES:
+            await asyncio.to_thread(warm_up, language, self._region)
         await self.reload()
 
     async def close(self) -> None:

@@ -44,6 +44,23 @@ def speak(value: object, language: str) -> Spoken:
     return Spoken(value.said(language), language, fixed=fixed, shown=value.shown(language))
 
 
+def warm_up(language: str, region: str) -> None:
+    """Say one of each once: the first time loads what the language needs, which no caller should
+    wait for."""
+    day = date(2026, 1, 2)
+    for value in (
+        Points(150),
+        Money(150, "CNY"),
+        Count(2),
+        Place(2),
+        PhoneNumber("+8613800138000", region),
+        OnDay(day, date(2026, 6, 1)),
+        AtTime(time(9, 30)),
+        Wait(90),
+    ):
+        speak(value, language)
+
+
 @dataclass(frozen=True, slots=True)
 class Points:
     """Hundredths of a point."""

@@ -132,7 +132,7 @@ class Walk:
             choice.key: Sentence(text_code(self._code, node.id, choice.key))
             for choice in node.choices
         }
-        first: list[Asked] = [Sentence(text_code(self._code, node.id))] if node.texts else []
+        first: list[Asked] = self._words(node)
         last: list[Asked] = ["star_to_go_back"] if len(self._menus) > 1 else ["zero_for_agent"]
         key = await self._talk.choose(choices, first=first, last=last)
         return next(choice.to for choice in node.choices if choice.key == key)
@@ -160,8 +160,14 @@ class Walk:
         return node.to
 
     async def _say(self, node: Say) -> None:
-        if node.texts:
-            await self._talk.say(Sentence(text_code(self._code, node.id)))
+        words = self._words(node)
+        if words:
+            await self._talk.say_all(words)
+
+    def _words(self, node: Menu | Say) -> list[Asked]:
+        """The node's own text, if it has one in the caller's language."""
+        has = node.texts.get(self._talk.language, "").strip()
+        return [Sentence(text_code(self._code, node.id))] if has else []
 
     async def _hang_up(self, node: AnyNode) -> None:
         own = isinstance(node, trees.HangUp) and node.texts.get(self._talk.language, "").strip()

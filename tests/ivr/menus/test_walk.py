@@ -97,6 +97,17 @@ async def test_a_message_node_and_a_good_bye_of_ones_own(stage: Stage) -> None:
     assert caller.heard == ["Thank you for calling. Goodbye."]
 
 
+async def test_a_menu_without_words_of_its_own_begins_with_its_choices(stage: Stage) -> None:
+    data = trees.write(MAIN)
+    data["nodes"] = [
+        node | ({"texts": {"en": " ", "zh": ""}} if node["id"] in ("main", "welcome") else {})
+        for node in data["nodes"]
+    ]
+    caller = await stage.call("10", tree=trees.read(data))
+    assert caller.heard[-3].startswith("For your points, press 1.")
+    assert isinstance(caller.gone, ToQueue)
+
+
 async def test_own_words_come_before_ours(stage: Stage) -> None:
     data = trees.write(MAIN)
     data["texts"] = {"orders_unknown": {"en": "No such order, dear."}}
