@@ -14,6 +14,7 @@ pytestmark = pytest.mark.asterisk
 SHAPES = (
     *("queue_timeout", "pickup_queue", "parked_and_taken_by_the_same", "originate_local_kept"),
     *("attended_transfer_ami", "relinked_while_talking", "other_blind_transfer"),
+    *("callback_declined_then_the_next", "survey_after_the_agent", "preferred_agent_answers"),
 )
 
 

@@ -14,6 +14,7 @@ from cti.pbx.configuration import (
     MenuConfig,
     PbxConfiguration,
     PhoneConfig,
+    PhoneMenusConfig,
     QueueConfig,
     Secrets,
     render,
@@ -33,6 +34,12 @@ pytestmark = pytest.mark.unit
             name="x", number="600", exit_key="0", exit_number="601", exit_mailbox="600"
         ),
         lambda: QueueConfig(name="x", number="600", overflow_queue="6", overflow_mailbox="7"),
+        lambda: QueueConfig(name="x", number="600", overflow_queue="6", overflow_menu=True),
+        lambda: QueueConfig(name="x", number="600", exit_key="1"),
+        lambda: QueueConfig(
+            name="x", number="600", exit_key="1", exit_menu=True, exit_number="601"
+        ),
+        lambda: QueueConfig(name="x", number="600", announcement="a\ncontext = from-agents"),
         lambda: PhoneConfig(extension="../1", agent_name="x"),
         lambda: MailboxConfig(number="600", name="a,b"),
         lambda: MenuConfig(number="610", choices={"12": "600"}),
@@ -90,3 +97,58 @@ def test_a_queues_key_leads_to_a_number_or_a_mailbox(
     assert ("600 =>" in (tmp_path / "etc/voicemail.conf").read_text()) is (
         "exit_mailbox" in exit_to
     )
+
+
+MENUS = PhoneMenusConfig(host="127.0.0.1", port=4573, key="k3yOfTheTestsOwn0123")
+
+
+def rendered(
+    folder: Path, name: str, queue: QueueConfig, menus: PhoneMenusConfig | None = MENUS
+) -> str:
+    configuration = PbxConfiguration(queues=[queue], phone_menus=menus)
+    render(configuration, folder / "etc", Secrets(folder / "s.json"), (22, 10, 1))
+    return (folder / f"etc/{name}.conf").read_text()
+
+
+@pytest.mark.parametrize(
+    ("menus", "overflow", "exit_to"),
+    [
+        (MENUS, "Goto(overflow-menu,sales,1)", "Goto(waiting-menu,sales,1)"),
+        (None, "Goto(1)", "Goto(queue-numbers,600,1)"),
+    ],
+)
+def test_who_waits_comes_to_the_menu_or_waits_on_where_there_is_none(
+    tmp_path: Path, menus: PhoneMenusConfig | None, overflow: str, exit_to: str
+) -> None:
+    queue = QueueConfig(
+        name="sales", number="600", overflow_menu=True, exit_key="1", exit_menu=True
+    )
+    text = rendered(tmp_path, "extensions", queue, menus)
+    assert f" same => n,{overflow}\n" in text
+    assert f"exten => 1,1,{exit_to}\n" in text
+
+
+@pytest.mark.parametrize("menus", [MENUS, None])
+def test_the_caller_goes_on_after_the_agent_only_to_a_survey(
+    tmp_path: Path, menus: PhoneMenusConfig | None
+) -> None:
+    queue = QueueConfig(name="sales", number="600", survey=True)
+    text = rendered(tmp_path, "extensions", queue, menus)
+    assert ("Queue(sales,tkCcb(" in text) is ("Goto(survey,sales,1)" in text) is (menus is MENUS)
+
+
+def test_a_queue_announces_in_its_own_words(tmp_path: Path) -> None:
+    queue = QueueConfig(
+        name="sales", number="600", announcement="/var/prompts/offer", announcement_seconds=45
+    )
+    text = rendered(tmp_path, "queues", queue)
+    assert "periodic-announce = /var/prompts/offer\nperiodic-announce-frequency = 45\n" in text
+    assert "periodic-announce" not in rendered(
+        tmp_path, "queues", QueueConfig(name="sales", number="600")
+    )
+
+
+def test_every_caller_has_a_place_and_the_lost_phones_is_the_front(tmp_path: Path) -> None:
+    text = rendered(tmp_path, "extensions", QueueConfig(name="sales", number="600"))
+    assert "Set(QUEUE_PRIO=$[2147483647 - ${EPOCH}])" in text
+    assert "Set(QUEUE_PRIO=2000000000)" in text
