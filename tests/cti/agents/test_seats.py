@@ -207,6 +207,7 @@ async def test_only_unanswered_rings_in_a_row_count(sqlite_database: Database) -
         offer_ended("declined"),
         offer_ended("unreachable"),
         offer_ended("answered_elsewhere"),
+        offer_ended("passed_on"),
         offer_ended("no_answer", queue=""),
         answer,
         offer_ended("no_answer"),
