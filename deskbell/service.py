@@ -23,6 +23,7 @@ from prometheus_client import CollectorRegistry
 from agent_desk.app import create_app
 from agent_desk.parts import AgentActionRefused, AgentControl, DeskParts, PhoneControl, PromptVoices
 from crm_store.bus import Bus
+from crm_store.contacts.callbacks import CallbackRecord
 from crm_store.database import Database
 from crm_store.job_worker import JobWorker
 from crm_store.migrations import migrate
@@ -90,6 +91,7 @@ class Service:
         self._agent_of: dict[str, str] = {}
         self._configured: dict[str, PbxConfiguration] = {}
         self._applying = asyncio.Lock()
+        self._callbacks: list[Callbacks] = []
         self._has_survey = False
 
     async def __aenter__(self) -> Service:
@@ -144,6 +146,7 @@ class Service:
             self._look_up,
             self._agent_with_phone,
             look_up_customer=self._look_up_customer,
+            callback_of=self._callback_of,
         )
         self.bus.listen(pops.on_signal)
         self._stack.push_async_callback(pops.close)
@@ -164,17 +167,20 @@ class Service:
         await self._start_desk()
         await journal.start()
         self._stack.push_async_callback(journal.close)
+        self._callbacks = self._see_to_callbacks()
         for switchboard in self.switchboards.values():
             await switchboard.start()
             self._stack.push_async_callback(switchboard.close)
-        await self._start_callbacks()
+        for callbacks in self._callbacks:
+            await callbacks.start()
+            self._stack.push_async_callback(callbacks.close)
         self._start_jobs()
         await self._wait_for_our_own_pbxs()
 
-    async def _start_callbacks(self) -> None:
-        """What was asked for on no PBX, by a page, is the first one's."""
-        for number, (name, board) in enumerate(self.switchboards.items()):
-            callbacks = Callbacks(
+    def _see_to_callbacks(self) -> list[Callbacks]:
+        """One for each PBX. What was asked for on no PBX, by a page, is the first one's."""
+        return [
+            Callbacks(
                 board,
                 self.bus,
                 self.database,
@@ -182,8 +188,12 @@ class Service:
                 calls_from=functools.partial(self._shown_number, name),
                 takes_others=number == 0,
             )
-            await callbacks.start()
-            self._stack.push_async_callback(callbacks.close)
+            for number, (name, board) in enumerate(self.switchboards.items())
+        ]
+
+    def _callback_of(self, callback: int) -> CallbackRecord | None:
+        found = (callbacks.record(callback) for callbacks in self._callbacks)
+        return next((record for record in found if record is not None), None)
 
     def _shown_number(self, pbx: str, queue: str) -> str:
         """Whose number customers see when we call them back: the house's, else the queue's."""
