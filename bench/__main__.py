@@ -1,7 +1,7 @@
 """`python -m bench [PART…]`: measure, print PASS or MISS, and write docs/performance.md.
 
-Parts: model, sqlite, postgresql, sqlite-at-once, postgresql-at-once, answer, page; all of them
-without any. What was measured before is kept in the folder's results.json, so one part can be
+Parts: model, sqlite, postgresql, sqlite-at-once, postgresql-at-once, answer, page, menu; all of
+them without any. What was measured before is kept in the folder's results.json, so one part can be
 measured again. The exit code is 1 only if something was lost or wrong: how fast a machine is, is no
 fault.
 """
@@ -19,12 +19,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from bench import answer, page, parse_bench, pops, report, stores
+from bench import answer, menu, page, parse_bench, pops, report, stores
 from bench.pops import Load
 
 RECORDED = Path("tests/recorded")
 CALL = RECORDED / "queue_one_member.own.ami"
-PARTS = ("model", *report.RUNS, "answer", "page")
+PARTS = ("model", *report.RUNS, "answer", "page", "menu")
 OPENED: dict[str, Callable[[Path, int, bool], AbstractContextManager[str]]] = {
     "sqlite": stores.sqlite_url,
     "postgresql": stores.postgresql_url,
@@ -66,6 +66,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--messages", type=int, default=40_000)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--calls", type=int, default=20, help="for each way of `answer`")
+    parser.add_argument("--menu-calls", type=int, default=100, help="at once, of `menu`")
+    parser.add_argument("--menu-rounds", type=int, default=2, help="of `menu`, for each way")
     parser.add_argument("--loads", type=int, default=20, help="of `page`")
     parser.add_argument("--news-seconds", type=int, default=page.HOUR, help="of `page`")
     parser.add_argument(
@@ -100,6 +102,9 @@ def main(arguments: list[str] | None = None) -> int:
         elif part == "answer":
             folder = emptied(given.folder.absolute() / part)
             results[part] = asyncio.run(answer.measure(folder, given.calls))
+        elif part == "menu":
+            folder = emptied(given.folder.absolute() / part)
+            results[part] = asyncio.run(menu.measure(folder, given.menu_calls, given.menu_rounds))
         elif part == "page":
             folder = emptied(given.folder.absolute() / part)
             results[part] = asyncio.run(

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bench import desk_report
+from bench import desk_report, menu_report
 
 PAGE = Path("docs/performance.md")
 PACKAGES = ("aiohttp", "uvloop", "orjson", "websockets", "panoramisk", "pyst2", "SQLAlchemy",
@@ -62,6 +62,7 @@ def verdicts(results: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
                 ),
             )
     yield from desk_report.verdicts(results)
+    yield from menu_report.verdicts(results)
 
 
 def write(results: Mapping[str, Any], page: Path = PAGE) -> None:
@@ -82,6 +83,7 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
     if "model" in results:
         yield from _model(results["model"])
     yield from desk_report.lines(results)
+    yield from menu_report.lines(results)
     yield "## Verdict"
     yield ""
     for met, text in verdicts(results):

@@ -34,12 +34,17 @@ from crm_store.migrations import migrate
 from crm_store.sample import mall as sample_mall
 from crm_store.staff import agents, queues
 from cti.ami.link import AmiLink
-from cti.pbx.configuration import Secrets
+from cti.pbx.configuration import PhoneMenusConfig, Secrets
 from cti.pbx.embedded import EmbeddedPbx, PbxSettings, free_port
 from cti.telephone_network.network import SipNetwork, SipPhone
 from deskbell.pbx_description import pbx_configuration
 from deskbell.settings import PbxSettings as PbxSection
 from tests.store_fixtures import PostgresqlServer, run_apart
+
+SOUNDS = (
+    Path(__file__).parents[1] / "var/test-sounds" / os.environ.get("PYTEST_XDIST_WORKER", "main")
+)
+"""Prompts are spoken once for all tests of a worker: that takes a minute."""
 
 PASSWORD = "correct horse battery"
 CUSTOMER = sample_mall.WELL_KNOWN_NUMBER
@@ -229,7 +234,7 @@ class RunningService:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **self.environment},
+                env={**os.environ, "DESKBELL_MENUS_SOUNDS": str(SOUNDS), **self.environment},
             )
         await self.wait_healthy("pbx_link" if until_linked else "database")
 
@@ -411,7 +416,18 @@ class DeskSession:
             await self._reader
 
 
-async def mall_pbx(folder: Path, database_url: str, *, desk_phones: bool = False) -> EmbeddedPbx:
+async def menu_sounds(service: RunningService, within: float = 600.0) -> None:
+    """Wait until the phone menus' prompts have their sounds."""
+    await until(lambda: " sounds ready, " in service.log(), within, "sounds of the prompts")
+
+
+async def mall_pbx(
+    folder: Path,
+    database_url: str,
+    *,
+    desk_phones: bool = False,
+    menus: PhoneMenusConfig | None = None,
+) -> EmbeddedPbx:
     """An Asterisk of the test's own, told of the mall's queues and phones; not started yet.
 
     With `desk_phones` every agent has a desk phone's account there, and no page can be a phone.
@@ -422,6 +438,7 @@ async def mall_pbx(folder: Path, database_url: str, *, desk_phones: bool = False
             PbxSection(),
             await agents.all_agents(database),
             await queues.all_queues(database),
+            menus,
         )
     finally:
         await database.close()
