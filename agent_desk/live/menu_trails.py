@@ -52,8 +52,12 @@ class MenuTrails:
         before = self._trails.get(key)
         if before is None:
             return
+        steps = before["steps"]
         step = {"place": signal.place, "heard": signal.heard, "keyed": signal.keyed}
-        steps = [*before["steps"], step][-MOST_STEPS:]
+        if signal.keyed and not signal.heard and steps and not steps[-1]["keyed"]:
+            # The key that answers what was heard last.
+            steps, step = steps[:-1], {**steps[-1], "keyed": signal.keyed}
+        steps = [*steps, step][-MOST_STEPS:]
         self._trails[key] = {**before, "language": signal.language, "steps": steps}
 
     def _left(self, signal: s.MenuLeft) -> None:

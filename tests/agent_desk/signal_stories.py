@@ -171,6 +171,26 @@ def dialled_call(call: str = "5.1", answered: bool = True) -> list[s.Signal]:
     ]  # fmt: skip
 
 
+def menu_call() -> list[s.Signal]:
+    """A caller shows by a card who they are, presses on to an agent, hears a fax tone meanwhile."""
+    common: dict[str, Any] = {"pbx": PBX, "call": "6.1", "at": START}
+    step: dict[str, Any] = {"place": "points", "language": "zh"}
+    return [
+        s.CallStarted(**common, direction=s.Direction.INBOUND, caller="", callee="610"),
+        s.MenuEntered(**common, language="en", menu="main"),
+        s.MenuStep(**common, **step, heard="请输入会员卡号。", keyed=""),
+        s.MenuStep(**common, **step, heard="", keyed="•" * 16),
+        s.CallerIdentified(**common, customer_id=CARD["id"], by="card"),
+        s.CallerRecognised(**common, number=None, matches=(CARD,)),
+        s.MenuLeft(**common, to="sales"),
+        s.FaxArrived(**common, pages=1),
+        s.CallQueued(**common, queue="sales", caller="", position=1),
+        pop("lin", "6.1", caller="", number=None),
+        s.CallOffered(**common, endpoint="PJSIP/lin", agent="lin", queue="sales", caller=""),
+        s.CallEnded(**common, cause="Normal Clearing", caller="", callee="610"),
+    ]
+
+
 def conference_call() -> list[s.Signal]:
     """Lin talks to a customer, asks Maria on a second line, joins all three, and leaves them."""
     first: dict[str, Any] = {"pbx": PBX, "call": "4.1", "at": START}

@@ -39,6 +39,18 @@ def test_the_way_through_the_menu_is_kept_in_order() -> None:
     assert trails.of("main", "9.9") is None
 
 
+def test_a_key_stands_with_what_it_answers() -> None:
+    keyed = s.MenuStep(**CALL, place="main", heard="", keyed="4", language="zh")
+    trails = told(s.MenuEntered(**CALL, language="zh", menu="main"), keyed, step(1), keyed, keyed)
+    trail = trails.of("main", "1.1")
+    assert trail is not None
+    assert [(one["heard"], one["keyed"]) for one in trail["steps"]] == [
+        ("", "4"),
+        ("heard 1", "4"),
+        ("", "4"),
+    ]
+
+
 def test_a_second_visit_goes_on_where_the_first_ended() -> None:
     entered = s.MenuEntered(**CALL, language="en", menu="main")
     trails = told(entered, step(1), s.MenuLeft(**CALL, to="service"), entered, step(2))

@@ -28,6 +28,7 @@ from tests.agent_desk.signal_stories import (
     conference_call,
     declined_call,
     dialled_call,
+    menu_call,
     merged_call,
     pop,
     queue_call,
@@ -81,7 +82,14 @@ async def served() -> AsyncIterator[Served]:
         yield it
 
 
-EVENTS = [*queue_call(), *declined_call(), *merged_call(), *dialled_call(), *conference_call()]
+EVENTS = [
+    *queue_call(),
+    *declined_call(),
+    *merged_call(),
+    *dialled_call(),
+    *conference_call(),
+    *menu_call(),
+]
 
 
 def test_the_stories_hold_every_kind_of_signal() -> None:
