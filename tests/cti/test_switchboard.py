@@ -149,9 +149,12 @@ async def test_wrap_up_is_offered_nothing_and_ends_by_hand_or_by_time(
         await waiting.wait("answered")
         await asyncio.sleep(1.5)  # longer than the queue's retry: it would have rung by now
         assert len(phone.calls) == rung
+        phone.answer_after = None  # answered before the caller is gone, it would be wrapped up
         await board.agents.finish_wrap_up("lin")
-        await phone.next_call()
+        ringing = await phone.next_call()
         await waiting.hang_up()
+        await ringing.wait("ended")
+        phone.answer_after = 0
     async with switchboard_of(pbx, wrap_up=1) as (board, heard, _):
         await heard.wait(lambda s: isinstance(s, AgentStateChanged) and s.agent == "lin")
         call = await sip_network.call("+8613800138000", "600")
