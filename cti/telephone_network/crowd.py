@@ -43,7 +43,6 @@ class SipCrowd:
         """Register a phone for each account (extension → secret); they answer every call."""
         sipp = self._network.sipp(self._network.phone_address)
         await sipp.start(render_scenario("crowd_phones", {}), _ignore, traced=False)
-        await sipp.wait_listening()
         # A few at a time: each is a process.
         gate = asyncio.Semaphore(4)
 

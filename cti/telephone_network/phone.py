@@ -9,11 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import socket
 import time
 from typing import TYPE_CHECKING
 
-from cti.pbx.asterisk_program import free_port
 from cti.telephone_network.audio import AudioPeer
 from cti.telephone_network.call import FAILURES, SipCall, sip_user
 from cti.telephone_network.sipp import SipMessage, render_scenario
@@ -74,9 +72,7 @@ class SipPhone:
                 "declines": tuple(DECLINES.values()),
             },
         )
-        port = port or free_port(self._address, socket.SOCK_DGRAM)
         await self._sipp.start(scenario, self._hear, port)
-        await self._sipp.wait_listening()
 
     async def register(self, expires: int = 3_600) -> None:
         """Register at the PBX. Raises SippFailed with the PBX's answer when it refuses."""
