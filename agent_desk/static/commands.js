@@ -33,7 +33,8 @@ const WRITING =
 
 /** The command that these keys mean now, or null. */
 function meant(event) {
-  const typing = event.target.closest?.(WRITING);
+  // A dialog's field keeps the focus until the next frame after the dialog was closed.
+  const typing = !event.target.closest?.("dialog:not([open])") && event.target.closest?.(WRITING);
   const control = event.ctrlKey || event.metaKey;
   if (event.altKey || event.isComposing || (typing && !control)) return null;
   for (const one of registered.values()) {

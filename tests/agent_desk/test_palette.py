@@ -130,3 +130,19 @@ async def test_keys_do_nothing_while_somebody_writes(chrome: Chromium) -> None:
     await expect(search).to_have_value("s?n1")
     await expect(page.locator("#shortcuts")).to_be_hidden()
     assert await page.locator("[data-state-menu]").get_attribute("open") is None
+
+
+async def test_keys_are_commands_at_once_when_a_dialog_is_closed(chrome: Chromium) -> None:
+    """Before the next frame is drawn the field of a closed dialog has the focus still."""
+    page = await open_desk(chrome)
+    await ask(page, "")
+    had_focus = await page.evaluate(
+        """() => {
+            document.querySelector("#palette").close();
+            const focused = document.activeElement;
+            focused.dispatchEvent(new KeyboardEvent("keydown", { key: "?", bubbles: true }));
+            return focused.matches("#palette input");
+        }"""
+    )
+    assert had_focus
+    await expect(page.locator("#shortcuts")).to_be_visible()
