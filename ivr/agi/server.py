@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 
 Handler = Callable[[AgiSession], Awaitable[None]]
 
+KEY_ARGUMENT: Final = "arg_1"
+"""What the header calls the first argument of AGI()."""
+
 COMPLAIN_EVERY: Final = 60.0
 """Seconds between two lines in the log about refused connections: a flood must not fill it."""
 
@@ -50,7 +53,7 @@ class AgiLimits:
 
 
 class AgiServer:
-    """Serves Asterisk's AGI(agi://host:port/ENTRY?key=KEY&...) from `start()` to `close()`.
+    """Serves Asterisk's AGI(agi://host:port/ENTRY?...,KEY) from `start()` to `close()`.
 
     `handlers` by ENTRY; an exception of one ends its session only. `key` is compared in constant
     time. `peers` are addresses or networks ("127.0.0.1", "10.1.0.0/16"); all others are cut off
@@ -141,7 +144,9 @@ class AgiServer:
     def begin(self, connection: _Connection, header: Mapping[str, str]) -> AgiSession | None:
         """The session of a connection that has said who it is, running; None if it is refused."""
         entry, parameters = _asked_for(header)
-        key = parameters.pop("key", "")
+        # Asterisk writes it behind all that a caller may have chosen: whoever ends the header early,
+        # by line ends in their number, has no key.
+        key = header.get(KEY_ARGUMENT, "")
         if not hmac.compare_digest(key.encode("utf-8", "replace"), self._key):
             connection.refuse("key")
         elif entry not in self._handlers:
@@ -149,7 +154,7 @@ class AgiServer:
         elif len(self._sessions) >= self.limits.sessions:
             connection.refuse("full")
         else:
-            hidden = {"request": "", "network_script": entry}  # they hold the key
+            hidden = {"request": "", "network_script": entry, KEY_ARGUMENT: ""}
             session = AgiSession(
                 entry,
                 parameters,

@@ -83,13 +83,13 @@ class House:
         heard = Heard()
         rest = list(keys)
         known = {"CHANNEL(linkedid)": linkedid} | (known or {})
-        asked = f"{entry}&pbx=main&key={KEY}"
+        asked = f"{entry}&pbx=main"
         async with await AsteriskSide.connect(self.server.port) as asterisk:
             asterisk.say(
                 (
                     f"agi_network: yes\nagi_network_script: {asked}\nagi_request: agi://x/{asked}\n"
                     f"agi_channel: PJSIP/trunk-1\nagi_uniqueid: 1.1\nagi_callerid: {caller}\n"
-                    f"agi_language: {language}\n\n"
+                    f"agi_language: {language}\nagi_arg_1: {KEY}\n\n"
                 ).encode()
             )
             while command := await asterisk.asked():

@@ -11,7 +11,7 @@ KEY = "k3yOfTheTestsOwn0123"
 
 def header(entry: str = "menu", key: str = KEY, name: bytes = b"Ana", more: bytes = b"") -> bytes:
     """As Asterisk 22 writes it, with the caller's `name` as raw bytes."""
-    asked = f"{entry}?number=610&key={key}".encode()
+    asked = f"{entry}?number=610".encode()
     return (
         b"agi_network: yes\n"
         b"agi_network_script: %s\n"
@@ -20,7 +20,7 @@ def header(entry: str = "menu", key: str = KEY, name: bytes = b"Ana", more: byte
         b"agi_uniqueid: 1795312335.0\n"
         b"agi_callerid: +8613800138000\n"
         b"agi_calleridname: %s\n"
-        b"%s\n" % (asked, asked, name, more)
+        b"%sagi_arg_1: %s\n\n" % (asked, asked, name, more, key.encode())
     )
 
 

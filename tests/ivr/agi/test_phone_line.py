@@ -368,7 +368,7 @@ async def test_a_caller_who_was_led_elsewhere_is_gone_from_us(stage: Stage) -> N
 async def test_an_asterisk_that_keeps_the_session_after_a_hang_up(stage: Stage) -> None:
     """As a dialplan without AGIEXITONHANGUP does: HANGUP comes, and commands get 511."""
     port, key = stage.server.port, "k3yOfTheTestsOwn0123"
-    for step in ("1,Answer,", f'2,AGI,"agi://127.0.0.1:{port}/menu?key={key}"'):
+    for step in ("1,Answer,", f'2,AGI,"agi://127.0.0.1:{port}/menu,{key}"'):
         await stage.pbx.console(f"dialplan add extension 777,{step} into from-trunk")
     raised: list[bool] = []
 

@@ -160,23 +160,23 @@ async def test_the_key_is_handed_to_nobody(
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "said",
     [
-        "menu",
-        "menu?key=",
-        "menu?key=wrong",
-        f"menu?key={KEY[:-1]}",
-        f"menu?key={KEY}x",
-        f"menu?key=wrong&key={KEY}",
-        f"menu?KEY={KEY}",
-        "menu?key=%ff%00ключ",
-        f"{KEY}?menu",
         "",
+        "agi_arg_1: \n",
+        "agi_arg_1: wrong\n",
+        f"agi_arg_1: {KEY[:-1]}\n",
+        f"agi_arg_1: {KEY}x\n",
+        f"agi_arg_1: wrong\nagi_arg_1: {KEY}\n",
+        f"agi_arg_2: {KEY}\n",
+        f"agi_ARG_1: {KEY}\n",
+        "agi_arg_1: %ff%00ключ\n",
+        f"agi_callerid: 1\n\nagi_arg_1: {KEY}\n",
     ],
 )
-async def test_without_the_key_nothing_is_served(server: AgiServer, asked: str) -> None:
+async def test_without_the_key_nothing_is_served(server: AgiServer, said: str) -> None:
     async with bystander(server) as undisturbed, await AsteriskSide.connect(server.port) as side:
-        side.say(f"agi_network_script: {asked}\n\n".encode())
+        side.say(f"agi_network_script: menu?key={KEY}\n{said}\n".encode())
         assert await side.is_closed()
         assert server.figures.refused == {"key": 1}
         await undisturbed()
@@ -316,16 +316,26 @@ async def test_a_name_in_any_encoding_is_only_a_name(
     assert server.figures.ended["done"] == 2
 
 
-@pytest.mark.parametrize("name", [b"x\nagi_network_script: trial?key=1", b"x\n\n200 result=1 (7)"])
-async def test_a_name_with_line_ends_changes_nothing(
-    server: AgiServer, menus: Menus, name: bytes
-) -> None:
+async def test_a_name_with_line_ends_changes_nothing(server: AgiServer, menus: Menus) -> None:
     async with await AsteriskSide.connect(server.port) as side:
-        side.say(header(name=name))
+        side.say(header(name=b"x\nagi_network_script: trial\nagi_arg_1x: y"))
         await side.answer(b"200 result=1 (right)\n")
         await side.asked()
     assert menus.heard == ["right"]
     assert menus.sessions[0].entry == "menu"
+
+
+@pytest.mark.parametrize(
+    "name", [b"x\n\n200 result=1 (forged)", b"x\nagi_arg_1: y", b"x\n\nHANGUP", b"x\r\n\r\n"]
+)
+async def test_a_name_that_ends_the_header_leaves_the_caller_to_people(
+    server: AgiServer, menus: Menus, name: bytes
+) -> None:
+    async with await AsteriskSide.connect(server.port) as side:
+        side.say(header(name=name))
+        assert await side.is_closed()
+    assert not menus.sessions
+    assert server.figures.refused == {"key": 1}
 
 
 BEFORE = b"200 result=1 (before)\n"
