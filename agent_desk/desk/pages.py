@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from agent_desk.desk.desk_texts import desk_texts
+from agent_desk.desk.menu_topics import menu_topics
 from agent_desk.entrance.visitor import PARTS, language_of, session_if_any, signed_in
 from agent_desk.rendering import TEMPLATE_FOLDER, page
 from agent_desk.static_files import static_files
@@ -87,6 +88,7 @@ async def _live_values(request: web.Request) -> dict[str, Any]:
             "queues": titles,
             "queue_numbers": {queue.name: queue.number for queue in every_queue},
             "dispositions": await queues.disposition_titles(parts.database, _.code),
+            "menu_topics": await menu_topics(parts.database, _),
             "pause_reasons": {reason.code: reason.title(_.code) for reason in reasons},
         },
     }

@@ -149,6 +149,7 @@ class AgentScreens:
             "looking_up": False,
             "chosen": False,
             "menu": self._menu_of(call["pbx"], call["call"]),
+            "callback_asked_at": None,
         }
         topic.change("Restored", None, {"call:" + key: call, "pop:" + key: pop})
 
@@ -192,6 +193,7 @@ class AgentScreens:
             "looking_up": signal.looking_up,
             "chosen": False,
             "menu": menu,
+            "callback_asked_at": signal.callback_asked_at,
         }
         number, card = self._expected.get(signal.agent, (None, None))
         if card is not None and number == signal.number:

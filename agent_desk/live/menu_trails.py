@@ -35,8 +35,8 @@ class MenuTrails:
             act(signal)
 
     def of(self, pbx: str, call: str) -> Document | None:
-        """`language, steps` ({"place", "heard", "keyed"}), `left_to`; None for a call that was in
-        no menu. Each is a document of its own: what was given out does not change any more."""
+        """`language, steps` ({"place", "heard", "keyed", "language"}), `left_to`; None for a call
+        that was in no menu. Each is a document of its own: what was given out does not change."""
         return self._trails.get((pbx, call))
 
     def _entered(self, signal: s.MenuEntered) -> None:
@@ -53,7 +53,12 @@ class MenuTrails:
         if before is None:
             return
         steps = before["steps"]
-        step = {"place": signal.place, "heard": signal.heard, "keyed": signal.keyed}
+        step = {
+            "place": signal.place,
+            "heard": signal.heard,
+            "keyed": signal.keyed,
+            "language": signal.language,
+        }
         if signal.keyed and not signal.heard and steps and not steps[-1]["keyed"]:
             # The key that answers what was heard last.
             steps, step = steps[:-1], {**steps[-1], "keyed": signal.keyed}

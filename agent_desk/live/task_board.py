@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from agent_desk.live.caller_display import shown_number
 from agent_desk.live.push import PushHub
 from crm_store.contacts import tasks
-from crm_store.contacts.tasks import TaskLine
+from crm_store.contacts.tasks import KeptPlace, TaskLine
 from crm_store.database import Database
 from crm_store.staff.agents import AgentRecord
 
@@ -103,4 +103,16 @@ def task_document(task: TaskLine) -> dict[str, Any]:
         "created_by": task.created_by,
         "finished_by": task.finished_by,
         "finished_at": task.finished_at.timestamp() if task.finished_at else None,
+        "callback": _kept_place(task.callback),
+    }
+
+
+def _kept_place(kept: KeptPlace | None) -> dict[str, Any] | None:
+    if kept is None:
+        return None
+    return {
+        "state": kept.state.value,
+        "arrived_at": kept.arrived_at.timestamp(),
+        "not_before": kept.not_before.timestamp(),
+        "tries": kept.tries,
     }

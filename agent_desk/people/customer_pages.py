@@ -15,6 +15,7 @@ from aiohttp import web
 from babel.numbers import format_decimal
 
 from agent_desk.desk.desk_texts import desk_texts
+from agent_desk.desk.menu_topics import menu_topics
 from agent_desk.entrance.gate import Access, Route
 from agent_desk.entrance.visitor import PARTS, id_in, json_answer, language_of, signed_in, wish_of
 from agent_desk.live.caller_display import guessed_language
@@ -85,6 +86,7 @@ async def _show(
             "customer": card.id,
             "queues": {queue.name: queue.title(_.code) for queue in every_queue},
             "dispositions": await queues.disposition_titles(database, _.code),
+            "menu_topics": await menu_topics(database, _),
         },
     )
 

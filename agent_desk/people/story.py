@@ -6,7 +6,7 @@ it, not for each page and letter.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -28,7 +28,7 @@ from crm_store.contacts.story import StoryEntry, StoryFilter
 from crm_store.database import Database
 from crm_store.models import Channel
 from crm_store.people import complaints, customers
-from crm_store.shop import orders
+from crm_store.shop import house, orders
 from crm_store.staff import agents, queues
 from crm_store.text_search import EntryKind
 
@@ -78,9 +78,10 @@ async def show_story(request: web.Request) -> web.StreamResponse:
                 address=address_of(request),
                 reason="story",
             )
-    names = await _names(database, language_of(request).code)
     language = language_of(request).code
-    entries = [_shown(entry, names, language) for entry in page.entries]
+    names = await _names(database, language)
+    questions = await _questions(database, page.entries, language)
+    entries = [_shown(entry, names, questions, language) for entry in page.entries]
     return json_answer({"entries": entries, "older": page.older})
 
 
@@ -95,8 +96,24 @@ async def _names(database: Database, language: str) -> dict[str, str]:
     return names
 
 
-def _shown(entry: StoryEntry, names: Mapping[str, str], language: str) -> dict[str, Any]:
+async def _questions(
+    database: Database, entries: Sequence[StoryEntry], language: str
+) -> dict[str, str]:
+    """The survey's questions by code, as the reader's language says them."""
+    if not any(entry.details.get("survey") for entry in entries):
+        return {}
+    asked = (await house.read(database)).survey
+    return {one.code: queues.title(one.texts, language, one.code) for one in asked}
+
+
+def _shown(
+    entry: StoryEntry, names: Mapping[str, str], questions: Mapping[str, str], language: str
+) -> dict[str, Any]:
     details = dict(entry.details)
+    if survey := details.get("survey"):
+        details["survey"] = survey | {
+            "answers": [(questions.get(code, code), to) for code, to in survey["answers"].items()]
+        }
     call = details.get("call")
     if call and call["transferred_to"]:
         details["call"] = call | {
@@ -111,8 +128,15 @@ def _shown(entry: StoryEntry, names: Mapping[str, str], language: str) -> dict[s
         details["shown_total"] = orders.shown_money(
             details["total_minor"], details["currency"], language
         )
-        details["goods"] = [
-            queues.title(line["names"], language, line["item_number"]) for line in details["lines"]
+        details["lines"] = [
+            {
+                "title": queues.title(line["names"], language, line["item_number"]),
+                "quantity": line["quantity"],
+                "shown_price": orders.shown_money(
+                    line["price_minor"], details["currency"], language
+                ),
+            }
+            for line in details["lines"]
         ]
     elif details.get("address", "").startswith("+"):
         details["shown_address"] = shown_number(details["address"])

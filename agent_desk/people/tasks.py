@@ -26,10 +26,10 @@ from agent_desk.entrance.visitor import (
 )
 from agent_desk.live.task_board import TaskBoard, task_document
 from agent_desk.rendering import page
-from crm_store.contacts import interactions, tasks
+from crm_store.contacts import callbacks, interactions, tasks
 from crm_store.contacts.tasks import NewTask, TaskLine, TaskTaken
 from crm_store.database import Transaction
-from crm_store.models import TaskKind, TaskState
+from crm_store.models import CallbackState, TaskKind, TaskState
 from crm_store.people.phone_numbers import to_e164
 from crm_store.staff import agents, queues
 
@@ -124,7 +124,8 @@ async def change_task(request: web.Request) -> web.StreamResponse:
     """POST {"action": "claim"} or {"action": "done"|"cancel", "outcome"} or {"action": "postpone",
     "due_at"} or {"action": "hand_over", "assigned_to"|"queue"}: the task as it is now.
 
-    409 when somebody else has taken or finished it meanwhile.
+    A place that a caller kept goes with its task: nobody is called by itself whom a person sees to.
+    409 when somebody else has taken or finished it meanwhile, or speaks with the customer now.
     """
     _ = language_of(request)
     wish = await wish_of(request)
@@ -132,7 +133,9 @@ async def change_task(request: web.Request) -> web.StreamResponse:
     task = await _task_of(request)
     async with database.transaction() as transaction:
         try:
-            await _act(request, transaction, task.id, wish)
+            await _act(request, transaction, task, wish)
+            if task.callback is not None:
+                await callbacks.follow_tasks(transaction)
         except TaskTaken as error:
             raise web.HTTPConflict(
                 text=_("Somebody else has taken or finished this task.")
@@ -146,9 +149,15 @@ async def change_task(request: web.Request) -> web.StreamResponse:
 
 
 async def _act(
-    request: web.Request, transaction: Transaction, task_id: int, wish: Mapping[str, Any]
+    request: web.Request, transaction: Transaction, task: TaskLine, wish: Mapping[str, Any]
 ) -> None:
     actor = signed_in(request).agent.login
+    kept = await callbacks.of_task(request.app[PARTS].database, task.id) if task.callback else None
+    if kept is not None and kept.state not in callbacks.UNANSWERED:
+        if kept.state is CallbackState.ANSWERED and kept.agent != actor:
+            raise TaskTaken
+        kept = None
+    task_id = task.id
     match wish.get("action"):
         case "claim":
             await tasks.claim(transaction, task_id, actor=actor)
@@ -156,6 +165,9 @@ async def _act(
             state = TaskState.DONE if action == "done" else TaskState.CANCELLED
             outcome = _text(wish, "outcome", LONGEST_TEXT)
             await tasks.finish(transaction, task_id, actor=actor, outcome=outcome, state=state)
+        case "postpone" if kept is not None:
+            at = _moment(request, wish)
+            await callbacks.postpone(transaction, kept.id, at, actor=actor)
         case "postpone":
             await tasks.postpone(transaction, task_id, _moment(request, wish), actor=actor)
         case "hand_over":
@@ -163,6 +175,9 @@ async def _act(
             queue = _text(wish, "queue", 100) or None
             if not assigned_to and not queue:
                 raise web.HTTPBadRequest
+            if kept is not None and queue and not assigned_to:
+                await callbacks.move(transaction, kept.id, queue, actor=actor)
+                return
             await tasks.hand_over(
                 transaction, task_id, actor=actor, assigned_to=assigned_to, queue=queue
             )

@@ -2,7 +2,7 @@
 // an offer does to the title, the notification and the screen reader.
 
 import { el, name, show, texts } from "./elements.js";
-import { count } from "./moments.js";
+import { count, moment } from "./moments.js";
 import { whyOf } from "./state_menu.js";
 import { whoIs } from "./workplace.js";
 
@@ -20,11 +20,10 @@ export function mount(place, workplace) {
       (state && whyOf(state)) || texts.no_call_hint[state?.state] || texts.no_call_hint.available;
     const who = call ? whoIs(call, pop) : hint;
     show(part("name"), [call !== null, who], () => (call ? name(who) : hint));
-    const said = call ? (texts.call[call.state] ?? call.state) : texts.no_call;
+    const said = call ? stateOf(call, pop) : texts.no_call;
     show(part("state"), said, () => said);
-    show(part("detail"), [who, pop?.shown_number, call?.shown_caller, call?.queue], () =>
-      detail(call, pop),
-    );
+    const about = [who, pop?.shown_number, call?.shown_caller, call?.queue, askedAt(pop)];
+    show(part("detail"), about, () => detail(call, pop));
     count(part("timer"), call ? (call.ended_at ?? call.answered_at ?? call.offered_at) : null);
     drawOthers(part("others"), workplace);
     if (phone !== null && phone !== heard) {
@@ -35,17 +34,33 @@ export function mount(place, workplace) {
   });
 }
 
+/** When the customer asked for the callback that this is; null for any other call. */
+const askedAt = (pop) => pop?.callback_asked_at ?? null;
+
+function stateOf(call, pop) {
+  const said = texts.call[call.state] ?? call.state;
+  if (askedAt(pop) === null) return said;
+  return call.state === "offered" ? texts.callback.offered : `${texts.callback.called} · ${said}`;
+}
+
 function detail(call, pop) {
   if (!call) return "\u00a0";
   const who = whoIs(call, pop);
   const number = pop?.shown_number || call.shown_caller || texts.withheld;
+  const asked = askedAt(pop);
   return [
+    // First: a narrow window cuts the end.
+    asked === null
+      ? ""
+      : `${texts.callback.asked_at.replace("%(time)s", moment(asked * 1000))} · `,
     number === who ? "" : el("bdi", { dir: "ltr" }, number),
     number !== who && call.queue ? " · " : "",
     call.queue ? `${texts.via} ` : "\u00a0",
     call.queue ? name(texts.queues[call.queue] ?? call.queue) : "",
   ];
 }
+
+const titleOf = (pop) => (askedAt(pop) === null ? texts.offer_title : texts.callback.title);
 
 /** The phone has a row of its own for each call that is spoken on it. */
 function hasRow({ pbx, call }, { phone }) {
@@ -78,7 +93,7 @@ function announcer(said, workplace) {
     const offers = calls.filter((call) => call.state === "offered");
     const first = offers[0];
     document.title = first
-      ? `● ${whoIs(first, workplace.popOf(first))} · ${texts.offer_title}`
+      ? `● ${whoIs(first, workplace.popOf(first))} · ${titleOf(workplace.popOf(first))}`
       : title;
     if (first) navigator.setAppBadge?.(offers.length).catch(() => {});
     else {
@@ -94,7 +109,8 @@ function announcer(said, workplace) {
         continue;
       }
       announced.add(call.key);
-      const text = texts.offer_said.replace("%(who)s", whoIs(call, pop));
+      const sentence = askedAt(pop) === null ? texts.offer_said : texts.callback.said;
+      const text = sentence.replace("%(who)s", whoIs(call, pop));
       said.textContent = text;
       if (document.hidden && window.Notification?.permission === "granted") {
         const body = texts.queues[call.queue] ?? "";

@@ -1,6 +1,7 @@
 // Who is calling, as the screen pop says: a card, a choice, a form for a new customer, or nobody.
 
 import { el, icon, name, show, texts } from "./elements.js";
+import { languageBadge, topicPath, trail } from "./menu_trail.js";
 import { moment, shownPoints } from "./moments.js";
 import { post, Refused } from "./requests.js";
 import { whoIs } from "./workplace.js";
@@ -30,25 +31,24 @@ function who(pop, call) {
 /** What the caller heard and keyed in the phone menu, so that nobody asks again. */
 function menuTrail(menu) {
   if (!menu || menu.steps.length === 0) return null;
-  const step = ({ heard, keyed }) =>
-    el(
-      "li",
-      { class: "menu-step" },
-      el("p", { class: "menu-heard", lang: menu.language, dir: "auto" }, heard),
-      keyed ? el("kbd", { class: "menu-keyed", dir: "ltr" }, keyed) : null,
-    );
-  return el(
+  const steps = trail(menu.steps, menu.language);
+  const details = el(
     "details",
-    { class: "menu-trail", open: true },
+    { class: "menu-trail" },
     el(
       "summary",
       {},
-      texts.in_menu,
+      el("strong", {}, texts.menu.title),
       " ",
-      el("span", { class: "badge" }, texts.languages[menu.language] ?? menu.language),
+      languageBadge(menu.language),
+      topicPath(menu.steps, null),
     ),
-    el("ol", { class: "menu-steps" }, ...menu.steps.map(step)),
+    steps,
   );
+  details.addEventListener("toggle", () => {
+    steps.scrollTop = steps.scrollHeight;
+  });
+  return details;
 }
 
 /** A call between two desks has no customer. */

@@ -1,18 +1,17 @@
 // A customer's story: a timeline by days, newest first, with filters, search, and recordings that
 // play in their place. In the desk it is the story of who is calling; on a customer's page, theirs.
 
-import { el, icon, name, texts, textsOf } from "./elements.js";
+import { el, icon, name, texts } from "./elements.js";
 import { duration } from "./moments.js";
 import { player, stopPlaying } from "./player.js";
 import { Presence } from "./presence.js";
 import { get, Refused } from "./requests.js";
+import { isKept, keptPlace, menuVisit, order, stars, survey } from "./story_menu.js";
+import { exact, facts, filled, free, hours, words } from "./story_parts.js";
 
-const words = textsOf("story");
 const language = document.documentElement.lang;
 const days = new Intl.DateTimeFormat(language, { weekday: "long", day: "numeric", month: "long" });
 const years = new Intl.DateTimeFormat(language, { day: "numeric", month: "long", year: "numeric" });
-const hours = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit" });
-const exact = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
 
 const CHIPS = [
   { id: "phone", kind: "interaction", channel: "phone" },
@@ -210,15 +209,6 @@ function line(entry) {
   );
 }
 
-/** A line of small facts with dots between; each is text or an element. */
-function facts(...found) {
-  const kept = found.filter(Boolean).flatMap((fact, place) => (place ? [" · ", fact] : [fact]));
-  return kept.length ? el("p", { class: "muted story-facts" }, ...kept) : null;
-}
-
-const free = (text) => text && el("p", { class: "free-text", dir: "auto" }, text);
-const filled = (text, values) => text.replace(/%\((\w+)\)s/g, (_, key) => values[key]);
-
 function interaction(entry) {
   const { call } = entry;
   const disposition = (code) => texts.dispositions?.[code] ?? code;
@@ -236,7 +226,7 @@ function interaction(entry) {
         call?.talk_s && filled(words.talked, { time: duration(call.talk_s) }),
         call?.transferred_to && filled(words.transferred, { who: call.transferred_to }),
       ),
-      path(entry.keyed),
+      ...(entry.menu_visits.length ? entry.menu_visits.map(menuVisit) : [path(entry.keyed)]),
       ...(several
         ? entry.wrap_ups.map((one) =>
             one.note
@@ -254,13 +244,8 @@ function interaction(entry) {
               : null,
           )
         : [free(entry.note || entry.wrap_ups[0]?.note)]),
-      entry.satisfaction &&
-        el(
-          "p",
-          { class: "stars" },
-          el("span", { "aria-hidden": "true" }, "★".repeat(entry.satisfaction)),
-          el("span", { class: "unseen" }, filled(words.said, { stars: entry.satisfaction })),
-        ),
+      (entry.survey && survey(entry.survey)) ||
+        (entry.satisfaction && el("p", {}, ...stars(entry.satisfaction))),
       ...entry.recordings.map(player),
     ],
   };
@@ -290,13 +275,15 @@ function task(entry) {
     badges: [words.one[entry.task_kind], words.task_state[entry.state]],
     parts: [
       facts(
-        entry.state === "open" && filled(words.due, { when: exact.format(new Date(entry.due_at)) }),
+        entry.state === "open" && !isKept(entry.callback) && filled(words.due, { when: exact.format(new Date(entry.due_at)) }),
         entry.number && name(entry.shown_number),
         (entry.finished_by || entry.assigned_to) && name(entry.finished_by || entry.assigned_to),
         !entry.assigned_to && entry.queue && name(texts.queues?.[entry.queue] ?? entry.queue),
       ),
+      entry.callback && keptPlace(entry.callback, entry.at),
       free(entry.text),
-      free(entry.outcome),
+      // How a callback ended by itself is a word that its place tells.
+      entry.outcome === entry.callback?.outcome ? null : free(entry.outcome),
     ],
   };
 }
@@ -317,13 +304,5 @@ function complaint(entry) {
       facts(name(entry.shown_number), words.category[entry.category], name(entry.agent)),
       free(entry.text),
     ],
-  };
-}
-
-function order(entry) {
-  return {
-    title: entry.goods.join(", "),
-    badges: [words.one.order, words.order_state[entry.state]],
-    parts: [facts(name(entry.shown_number), entry.shown_total, exact.format(new Date(entry.state_since)))],
   };
 }

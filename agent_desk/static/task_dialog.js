@@ -138,11 +138,18 @@ const language = document.documentElement.lang;
 const sameDay = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit" });
 const otherDay = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
 
-/** One task as a line of a list; `act(action, task)` is "claim" or "open". */
+/** A callback whose place is kept: Deskbell calls the customer in their turn, nobody need do it. */
+export function isCalledByItself({ state, assigned_to: whose, callback }) {
+  const kept = ["waiting", "joined", "answered"].includes(callback?.state);
+  return state === "open" && kept && (whose === null || callback.state === "answered");
+}
+
+/** One task as a line of a list; `act(action, task)` is "claim", "call" or "open". */
 export function taskLine(task, act) {
   const due = new Date(task.due_at * 1000);
   const format = due.toDateString() === new Date().toDateString() ? sameDay : otherDay;
-  const overdue = task.state === "open" && due < new Date();
+  const byItself = isCalledByItself(task);
+  const overdue = task.state === "open" && due < new Date() && !byItself;
   const mine = task.assigned_to !== null;
   return el(
     "li",
@@ -159,7 +166,9 @@ export function taskLine(task, act) {
       el(
         "p",
         { class: "muted" },
-        el("time", { datetime: due.toISOString(), class: "task-due" }, format.format(due)),
+        byItself
+          ? null
+          : el("time", { datetime: due.toISOString(), class: "task-due" }, format.format(due)),
         overdue ? el("span", { class: "task-overdue" }, words.overdue) : null,
         ...(task.customer_id
           ? [
@@ -174,12 +183,36 @@ export function taskLine(task, act) {
         task.assigned_to && task.assigned_to !== texts.me ? el("bdi", {}, task.assigned_to) : null,
         mine ? null : el("span", {}, texts.queues?.[task.queue] ?? task.queue ?? ""),
       ),
+      task.callback ? kept(task, byItself) : null,
       task.text ? el("p", { class: "free-text", dir: "auto" }, task.text) : null,
-      task.outcome ? el("p", { class: "free-text", dir: "auto" }, task.outcome) : null,
+      task.outcome ? el("p", { class: "free-text", dir: "auto" }, outcome(task)) : null,
     ),
     el("div", { class: "task-acts" }, ...buttons(task, act)),
   );
 }
+
+/** What becomes of a place that a caller kept. */
+function kept({ callback }, byItself) {
+  const { state, tries } = callback;
+  const time = (at) => {
+    const date = new Date(at * 1000);
+    return (date.toDateString() === new Date().toDateString() ? sameDay : otherDay).format(date);
+  };
+  const said = [];
+  if (byItself) {
+    if (state === "answered") said.push(words.kept.answered);
+    else if (callback.not_before * 1000 > Date.now()) {
+      said.push(words.kept.later.replace("%(time)s", time(callback.not_before)));
+    } else said.push(words.kept.now);
+    if (state !== "answered") said.push(words.kept.place.replace("%(time)s", time(callback.arrived_at)));
+  } else if (state === "given_up") said.push(words.kept.given_up);
+  if (tries > 0 && byItself) said.push(words.kept.tries.replace("%(count)s", tries));
+  if (said.length === 0) return null;
+  return el("p", { class: "task-kept", "data-state": state }, said.join(" · "));
+}
+
+/** How it ended: what somebody wrote, or the word of a callback that ended by itself. */
+const outcome = (task) => (task.callback && words.kept.outcome[task.outcome]) || task.outcome;
 
 function buttons(task, act) {
   if (task.state !== "open") return [el("span", { class: "badge" }, words.state[task.state])];
@@ -197,9 +230,11 @@ function buttons(task, act) {
     );
   return [
     task.number && document.querySelector("[data-live=desk]")
-      ? button(words.call, "call", { "data-dial": task.number })
+      ? button(words.call, "call")
       : null,
-    task.assigned_to === null ? button(words.claim, "claim") : null,
+    task.assigned_to === null
+      ? button(isCalledByItself(task) ? words.take_over : words.claim, "claim")
+      : null,
     button(words.open, "open"),
   ];
 }

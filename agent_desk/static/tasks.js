@@ -3,7 +3,7 @@
 
 import { el, show, texts, textsOf } from "./elements.js";
 import { post, Refused } from "./requests.js";
-import { TaskDialog, taskLine } from "./task_dialog.js";
+import { isCalledByItself, TaskDialog, taskLine } from "./task_dialog.js";
 
 const words = textsOf("tasks");
 const LOOK_MS = 5_000;
@@ -18,12 +18,14 @@ export function mount(place, workplace) {
   const act = async (action, task) => {
     if (action === "open") dialog.change(task);
     if (action !== "claim" && action !== "call") return;
-    if (action === "call" && task.assigned_to !== null) return;
     try {
-      await post(`/api/tasks/${task.id}`, { action: "claim" });
+      // Whoever calls has it: two must not call the same customer.
+      if (task.assigned_to === null) await post(`/api/tasks/${task.id}`, { action: "claim" });
     } catch (error) {
       workplace.say(error instanceof Refused ? error.message : words.try_again);
+      return;
     }
+    if (action === "call") workplace.dial(task.number);
   };
   const write = () => {
     const { call, customer } = workplace;
@@ -31,10 +33,12 @@ export function mount(place, workplace) {
   };
   const draw = () => {
     const now = Date.now() / 1000;
+    const people = tasks.filter((task) => !isCalledByItself(task));
     const groups = [
-      [words.overdue, tasks.filter((task) => task.due_at <= now)],
-      [words.today, tasks.filter((task) => task.due_at > now && task.assigned_to !== null)],
-      [words.unclaimed, tasks.filter((task) => task.due_at > now && task.assigned_to === null)],
+      [words.overdue, people.filter((task) => task.due_at <= now)],
+      [words.today, people.filter((task) => task.due_at > now && task.assigned_to !== null)],
+      [words.unclaimed, people.filter((task) => task.due_at > now && task.assigned_to === null)],
+      [words.by_itself, tasks.filter(isCalledByItself)],
     ].filter(([, found]) => found.length > 0);
     const due = groups[0]?.[0] === words.overdue ? groups[0][1].length : 0;
     if (count) count.textContent = due || "";

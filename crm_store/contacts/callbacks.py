@@ -42,6 +42,9 @@ TRY_AGAIN_AFTER = timedelta(minutes=10)
 OPEN = (CallbackState.WAITING, CallbackState.JOINED, CallbackState.ANSWERED)
 """The states of a callback that has its place yet."""
 
+UNANSWERED = (CallbackState.WAITING, CallbackState.JOINED)
+"""Those in which no agent has it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewCallback:
@@ -133,11 +136,10 @@ async def request(transaction: Transaction, new: NewCallback, *, actor: str = au
         .execution_options(populate_existing=True)
     )
     if known is not None:
-        if new.at is not None and known.state is CallbackState.WAITING:
-            known.arrived_at, known.priority = arrived_at, place
-            known.not_before, known.changed_at = not_before, now
+        if new.at is not None:
+            known.head_start_seconds = new.head_start_seconds
             await session.flush()
-            await tasks.postpone(transaction, known.task_id, not_before, actor=actor)
+            await postpone(transaction, known.id, new.at, actor=actor)
         return known.id
     interaction_id = await _interaction_of(transaction, new.pbx, new.linkedid)
     who = new.name or new.number
@@ -193,7 +195,7 @@ async def joined(transaction: Transaction, callback_id: int, stand_in: str) -> b
     return await _go(
         transaction,
         callback_id,
-        from_states=[CallbackState.WAITING, CallbackState.JOINED],
+        from_states=UNANSWERED,
         state=CallbackState.JOINED,
         stand_in=stand_in,
     )
@@ -218,7 +220,7 @@ async def answered(transaction: Transaction, callback_id: int, agent: str) -> bo
     return await _go(
         transaction,
         callback_id,
-        from_states=[CallbackState.WAITING, CallbackState.JOINED],
+        from_states=UNANSWERED,
         state=CallbackState.ANSWERED,
         agent=agent,
     )
@@ -281,6 +283,36 @@ async def take_over(transaction: Transaction, callback_id: int, *, actor: str) -
     return True
 
 
+async def postpone(transaction: Transaction, callback_id: int, at: datetime, *, actor: str) -> bool:
+    """The customer is to be called at another hour, in the place of whoever comes then; its task is
+    due then, too. Nobody gains a place by it: it is no hour before they came. False if an agent
+    has it or it is over. Raises tasks.TaskTaken."""
+    row = await _locked(transaction, callback_id)
+    if row.state not in UNANSWERED:
+        return False
+    at = max(at, min(row.arrived_at, row.requested_at))
+    row.state, row.stand_in = CallbackState.WAITING, ""
+    row.arrived_at = row.not_before = at
+    row.priority = priority(at.timestamp(), row.head_start_seconds)
+    row.changed_at = datetime.now(UTC)
+    await transaction.session.flush()
+    await tasks.postpone(transaction, row.task_id, at, actor=actor)
+    return True
+
+
+async def move(transaction: Transaction, callback_id: int, queue: str, *, actor: str) -> bool:
+    """It waits in another queue, at the same place, and its task is that queue's. False if an agent
+    has it or it is over. Raises tasks.TaskTaken, LookupError for an unknown queue."""
+    row = await _locked(transaction, callback_id)
+    if row.state not in UNANSWERED:
+        return False
+    await tasks.hand_over(transaction, row.task_id, actor=actor, queue=queue)
+    row.state, row.stand_in, row.queue = CallbackState.WAITING, "", queue
+    row.changed_at = datetime.now(UTC)
+    await transaction.session.flush()
+    return True
+
+
 async def reached(
     transaction: Transaction,
     *,
@@ -300,9 +332,7 @@ async def reached(
     if not whose:
         return []
     ids = await transaction.session.scalars(
-        select(Callback.id).where(
-            or_(*whose), Callback.state.in_([CallbackState.WAITING, CallbackState.JOINED])
-        )
+        select(Callback.id).where(or_(*whose), Callback.state.in_(UNANSWERED))
     )
     return [
         callback_id

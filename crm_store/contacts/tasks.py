@@ -9,13 +9,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, insert, or_, select, update
 
 from crm_store import audit, text_search
 from crm_store.database import Database, Transaction
 from crm_store.facts import TaskCreated, TaskFinished
-from crm_store.models import Agent, Customer, Queue, Task, TaskKind, TaskState
+from crm_store.models import (
+    Agent,
+    Callback,
+    CallbackState,
+    Customer,
+    Queue,
+    Task,
+    TaskKind,
+    TaskState,
+)
 from crm_store.people.phone_numbers import to_e164
 from crm_store.text_search import EntryKind
 
@@ -27,8 +37,18 @@ class TaskTaken(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class KeptPlace:
+    """What has become of the place that a caller kept (callbacks.py), and whose it is."""
+
+    state: CallbackState
+    arrived_at: datetime
+    not_before: datetime
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
 class TaskLine:
-    """A task with the name of its customer."""
+    """A task with the name of its customer; `callback` is the place that a caller kept, if any."""
 
     id: int
     kind: TaskKind
@@ -47,6 +67,7 @@ class TaskLine:
     created_at: datetime
     finished_by: str | None
     finished_at: datetime | None
+    callback: KeptPlace | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,19 +240,28 @@ async def _read(
     columns = [
         getattr(Task, name).label(name)
         for name in TaskLine.__dataclass_fields__
-        if name != "customer_name"
+        if name not in ("customer_name", "callback")
+    ]
+    kept = [
+        getattr(Callback, name).label(f"kept_{name}") for name in KeptPlace.__dataclass_fields__
     ]
     order = (Task.due_at.desc(), Task.id.desc()) if newest_first else (Task.due_at, Task.id)
     query = (
-        select(*columns, Customer.name.label("customer_name"))
+        select(*columns, Customer.name.label("customer_name"), *kept)
         .join(Customer, Customer.id == Task.customer_id, isouter=True)
+        .join(Callback, Callback.task_id == Task.id, isouter=True)
         .where(condition)
         .order_by(*order)
         .limit(limit)
         .offset(skip)
     )
     async with database.reading() as session:
-        return [TaskLine(**row._mapping) for row in await session.execute(query)]
+        return [_line(dict(row._mapping)) for row in await session.execute(query)]
+
+
+def _line(values: dict[str, Any]) -> TaskLine:
+    kept = {name: values.pop(f"kept_{name}") for name in KeptPlace.__dataclass_fields__}
+    return TaskLine(**values, callback=None if kept["state"] is None else KeptPlace(**kept))
 
 
 async def _change_open(

@@ -79,7 +79,8 @@ async def test_an_order_is_told_in_the_readers_language(lin: Visitor) -> None:
     assert entry["shown_number"] == "20261\u202f10029"
     language = (await agents.find(lin.desk.database, "lin")).language  # type: ignore[union-attr]
     goods, total = {"zh": ("沙发", "¥46,000.00"), "en": ("Sofa", "CN¥46,000.00")}[language]
-    assert (entry["goods"], entry["shown_total"]) == ([goods, "9"], total)
+    told = [(line["title"], line["quantity"]) for line in entry["lines"]]
+    assert (told, entry["shown_total"]) == ([(goods, 1), ("9", 2)], total)
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,8 @@ def test_the_way_through_the_menu_is_kept_in_order() -> None:
     assert trails.of("main", "1.1") == {
         "language": "zh",
         "steps": [
-            {"place": "main", "heard": "heard 1", "keyed": "2"},
-            {"place": "main", "heard": "heard 2", "keyed": ""},
+            {"place": "main", "heard": "heard 1", "keyed": "2", "language": "zh"},
+            {"place": "main", "heard": "heard 2", "keyed": "", "language": "zh"},
         ],
         "left_to": "service",
     }
