@@ -6,6 +6,8 @@ by signals on the bus.
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -42,7 +44,7 @@ from crm_store.people.customers import ContactWay, NewCustomer
 from crm_store.signals import AgentState, AgentStateChanged, Direction
 from crm_store.staff import agents, queues
 from crm_store.staff.queues import QueueRecord
-from tests.store_fixtures import sqlite_database, sqlite_template, sqlite_url
+from tests.store_fixtures import run_apart, sqlite_database, sqlite_template, sqlite_url
 
 __all__ = ["sqlite_database", "sqlite_template", "sqlite_url"]
 
@@ -278,13 +280,37 @@ async def fill(database: Database) -> dict[str, int]:
         return ids
 
 
-@pytest.fixture
-async def desk(sqlite_database: Database) -> AsyncIterator[RunningDesk]:
-    ids = await fill(sqlite_database)
+@pytest.fixture(scope="session")
+def peopled_template(
+    sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, int]]:
+    """A SQLite file with the people in it, to be copied, and the customers' ids."""
+    path = tmp_path_factory.mktemp("people") / "people.db"
+    shutil.copy(sqlite_template, path)
+    return path, run_apart(_fill_file(f"sqlite:///{path}"))
+
+
+async def _fill_file(url: str) -> dict[str, int]:
+    database = Database(url)
+    try:
+        return await fill(database)
+    finally:
+        await database.close()
+
+
+@contextlib.asynccontextmanager
+async def running_desk(
+    template: tuple[Path, dict[str, int]], folder: Path
+) -> AsyncIterator[RunningDesk]:
+    """A desk on a copy of the peopled template, in `folder`."""
+    file, ids = template
+    path = folder / "desk.db"
+    shutil.copy(file, path)
+    database = Database(f"sqlite:///{path}", patience_s=60.0)
     bus = Bus()
     presence = Presence(bus)
     parts = DeskParts(
-        database=sqlite_database,
+        database=database,
         bus=bus,
         agents=presence.control(),
         apply_settings=presence.apply_settings,
@@ -293,10 +319,21 @@ async def desk(sqlite_database: Database) -> AsyncIterator[RunningDesk]:
     )
     app = create_app(parts)
     app[HUB].coalesce_seconds = 0.02
-    async with TestServer(app) as server:
-        yield RunningDesk(
-            app, parts, presence, sqlite_database, bus, URL(str(server.make_url("/"))), ids
-        )
+    try:
+        async with TestServer(app) as server:
+            yield RunningDesk(
+                app, parts, presence, database, bus, URL(str(server.make_url("/"))), dict(ids)
+            )
+    finally:
+        await database.close()
+
+
+@pytest.fixture
+async def desk(
+    peopled_template: tuple[Path, dict[str, int]], tmp_path: Path
+) -> AsyncIterator[RunningDesk]:
+    async with running_desk(peopled_template, tmp_path) as running:
+        yield running
 
 
 async def open_session(desk: RunningDesk, login: str) -> str:
