@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Programs that were unpacked because they could not be installed are found there.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-# A file's tests stay on one worker, which starts its Asterisk, database or browser once.
+# A file's tests stay on one worker, which starts its Asterisk, database or browser once. The files'
+# order is that of tests/conftest.py: long ones first, not those with many tests.
 WORKERS ?= 2
 
 .PHONY: help demo test check lint bench pictures format clean
@@ -19,7 +20,7 @@ demo: ## Set up all that is needed and run the whole of Deskbell here, with samp
 test: ## Set up, lint and run every test on the real parts
 	@$(PYTHON) bootstrap.py test
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS) || { \
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS) || { \
 	  echo "What failed runs once more, alone: a test that passes only now leans on an idle machine,"; \
 	  echo "and is to be mended; its name stands above."; \
 	  $(BIN)/python -m pytest --last-failed --last-failed-no-failures none $(PYTEST_ARGS); }
