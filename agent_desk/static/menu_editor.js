@@ -40,10 +40,10 @@ form.querySelector("[data-editor]").replaceChildren(
       { class: "editor-side" },
       el("section", { class: "panel panel-padded" }, el("h2", {}, texts.nodes), list,
         el("button", { type: "button", class: "button", onclick: () => choose(added()) }, texts.add)),
-      el("section", { class: "panel panel-padded" }, el("h2", {}, texts.whole), whole),
     ),
     place,
   ),
+  el("section", { class: "panel panel-padded menu-settings" }, el("h2", {}, texts.whole), whole),
 );
 const trial = menuTrial({ texts, choices, tree: () => tree, at: mark });
 // It has buttons of its own, which cannot stand within this form.

@@ -9,15 +9,17 @@ from playwright.async_api import async_playwright, expect
 
 from agent_desk.entrance.visitor import SESSION_COOKIE
 from agent_desk.parts import PromptVoices
-from tests.agent_desk.browser_fixtures import FLAGS, chromium
+from tests.agent_desk.browser_fixtures import FLAGS, NARROW, WIDE, Chromium, chromium
 from tests.agent_desk.conftest import Visitor, open_session
 from tests.agent_desk.setup.test_prompt_pages import (  # noqa: F401 - fixtures
     a_voice,
     phone_menus,
     sounds,
     supervisor,
+    upload,
     voices,
 )
+from tests.agent_desk.test_pages import find_faults, look
 
 pytestmark = pytest.mark.browser
 
@@ -57,3 +59,29 @@ async def test_a_file_is_sent_and_its_sound_is_there(
         assert len(list(voices.uploads.iterdir())) == 1
         assert wrong == []
         await browser.close()
+
+
+@pytest.mark.parametrize(
+    ("language", "theme"), [("en", "light"), ("zh", "dark"), ("es", "dark"), ("fa", "light")]
+)
+async def test_the_pages_are_sound(
+    supervisor: Visitor,  # noqa: F811
+    language: str,
+    theme: str,
+) -> None:
+    status, _ = await upload(supervisor, a_voice())
+    assert status == 200
+    async with async_playwright() as play:
+        browser = await play.chromium.launch(executable_path=chromium(), args=FLAGS)
+        chrome = Chromium(browser, supervisor.desk)
+        page = await chrome.window("sara", language=language, theme=theme)
+        for name, path in (("prompts", "/setup/prompts"),
+                           ("prompt", "/setup/prompts/one?code=goodbye"),
+                           ("prompt-parts", "/setup/prompts/one?code=points_balance")):  # fmt: skip
+            await page.goto(path)
+            for size, dimensions in (("wide", WIDE), ("narrow", NARROW)):
+                await page.set_viewport_size(dimensions)  # type: ignore[arg-type]
+                await look(page, f"setup-{name}-{language}-{theme}-{size}")
+            await find_faults(page, name)
+        await browser.close()
+    assert chrome.problems == []
