@@ -145,7 +145,10 @@ def call(
         ),
     ] = None,
     hold: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0, help="Hang up this long after the answer.")
+        float,
+        typer.Option(
+            metavar="SECONDS", min=0, help="Hang up this long after the answer and the keys."
+        ),
     ] = 120.0,
     patience: Annotated[
         float, typer.Option(metavar="SECONDS", min=1, help="Give up if nobody answers in time.")
@@ -158,7 +161,7 @@ def call(
 
     Of a call to a phone menu it tells at the end what was heard and keyed there.
 
-    Example: `deskbell call 610 --from +8613800138000 --keys 1,,,2 --hold 30`
+    Example: `deskbell call 610 --from +442079460101 --keys 1,4,1 --hold 15`
     """
     from deskbell import telephone
 
@@ -175,13 +178,18 @@ def call(
 
 @app.command(rich_help_panel="Try and look")
 def phone(
-    agent: Annotated[str, typer.Argument(help="Whose phone to be: a login or an extension.")],
+    agent: Annotated[
+        str,
+        typer.Argument(help="Whose phone to be: a login, an extension, or `outside`: customers."),
+    ],
     answer_after: Annotated[
         float, typer.Option(metavar="SECONDS", min=0, help="Ring this long before answering.")
     ] = 2.0,
     folder: DemoFolder = None,
 ) -> None:
     """Be an agent's phone in the running demo: register, ring, answer, until Ctrl-C.
+
+    `outside` is whoever is called out there, such as a customer who is called back.
 
     Example: `deskbell phone lin --answer-after 3`
     """

@@ -32,6 +32,9 @@ LOOK_SECONDS = 0.05
 # The desk hears of the end of a call a moment after the caller does.
 DESK_LAST_WORD_SECONDS = 2.0
 
+OUTSIDE = "outside"
+"""Instead of an agent: whoever is called out there, such as a customer who is called back."""
+
 
 @dataclass(slots=True)
 class Teller:
@@ -116,7 +119,7 @@ def _tell_visit(visit: MenuVisit, teller: Teller) -> None:
         if step.heard:
             teller.note(f"{step.seconds:6.1f} s  {step.heard}")
         if step.keyed:
-            teller.note(f"{step.seconds:6.1f} s  keyed {step.keyed}")
+            teller.note(f"          keyed {step.keyed}")
 
 
 async def _talk(placed: SipCall, wish: Wish, teller: Teller) -> None:
@@ -221,8 +224,14 @@ async def _desk_view(demo: Demo, caller: str, teller: Teller) -> AsyncIterator[_
 
 
 def phone(*, agent: str, answer_after: float, folder: Path | None) -> None:
-    """Be an agent's phone until Ctrl-C or SIGTERM."""
+    """Be an agent's phone, or all that is OUTSIDE, until Ctrl-C or SIGTERM."""
     demo = running(folder or DEMO_FOLDER)
+    if agent == OUTSIDE:
+        try:
+            run(_outside(demo, answer_after))
+        except SippFailed as error:
+            raise CommandFailed(str(error)) from None
+        return
     person = demo.person(agent)
     if not person.extension:
         raise CommandFailed(f"{person.login} has no phone")
@@ -243,6 +252,15 @@ async def _phone(demo: Demo, extension: str, secret: str, answer_after: float) -
         async with asyncio.TaskGroup() as both:
             both.create_task(_stay_registered(registered, teller))
             both.create_task(_tell_calls(registered, teller))
+
+
+async def _outside(demo: Demo, answer_after: float) -> None:
+    teller = Teller()
+    async with _network(demo, teller) as network:
+        subscriber = await network.subscriber(answer_after=answer_after)
+        teller.say(f"all numbers out there ring here, and answer after {answer_after:g} s")
+        typer.echo("          Ctrl-C hangs up and ends")
+        await _tell_calls(subscriber, teller)
 
 
 async def _stay_registered(registered: SipPhone, teller: Teller) -> None:
