@@ -144,7 +144,7 @@ class AgiServer:
     def begin(self, connection: _Connection, header: Mapping[str, str]) -> AgiSession | None:
         """The session of a connection that has said who it is, running; None if it is refused."""
         entry, parameters = _asked_for(header)
-        # Asterisk writes it behind all that a caller may have chosen: whoever ends the header early,
+        # Asterisk writes it behind all that a caller may choose: whoever ends the header early,
         # by line ends in their number, has no key.
         key = header.get(KEY_ARGUMENT, "")
         if not hmac.compare_digest(key.encode("utf-8", "replace"), self._key):

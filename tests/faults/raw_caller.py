@@ -7,6 +7,7 @@ import re
 from types import TracebackType
 from typing import Self
 
+from tests.asterisk_fixtures import SharedPbx
 from tests.service_fixtures import RunningService
 
 SDP = (
@@ -18,12 +19,16 @@ SDP = (
 class RawCaller(asyncio.DatagramProtocol):
     """`async with RawCaller(service, name) as caller`: calls `to` with these bytes as its name.
 
-    `name` stands in the From header between double quotes, just as it is.
+    `name` stands in the From header between double quotes, just as it is, `number` in its address.
+    `refused` is the answer that said no, 0 before.
     """
 
-    def __init__(self, service: RunningService, name: bytes, to: str, number: str) -> None:
+    def __init__(
+        self, service: RunningService | SharedPbx, name: bytes, to: str, number: str
+    ) -> None:
         self.name = name
         self.answered = asyncio.Event()
+        self.refused = 0
         self._pbx = (service.sip_address, service.sip_port)
         self._address = service.trunk_address
         self._to = to
@@ -57,6 +62,9 @@ class RawCaller(asyncio.DatagramProtocol):
             self._to_header = found[1]
             self._send("ACK", 1)
             self.answered.set()
+        refusal = re.match(rb"SIP/2\.0 ([4-6]\d\d)", data)
+        if refusal:
+            self.refused = int(refusal[1])
 
     def _send(self, method: str, number: int, body: str = "") -> None:
         host, port = self._pbx
