@@ -47,6 +47,7 @@ from ivr.menus.waiting import wait_or_not
 from ivr.menus.walk import Walk
 from ivr.prompts import Prompts
 from ivr.queue_watch import QueueWatch
+from ivr.speech.engines import SynthesisFailed
 from ivr.speech.sound_files import SoundFiles
 from ivr.speech.spoken import plain
 from ivr.visit import Visit
@@ -62,6 +63,10 @@ FRESH_SECONDS: Final = 5.0
 
 WHO_SECONDS: Final = 1.5
 """So long the store is asked who is calling before the menu begins without knowing."""
+
+VOICE_SECONDS: Final = 5.0
+"""So long a caller hears nothing while a sound is being made: then a person helps. An engine that
+hangs has a longer line of texts before it with each caller."""
 
 TRIAL_SECONDS: Final = 600.0
 """A trial that nobody has called by then is off."""
@@ -370,7 +375,11 @@ class PhoneMenus:
             return None
 
     async def _voice(self, spoken: Spoken) -> str:
-        sound = await self._sounds.sound(spoken.text, spoken.language, fixed=spoken.fixed)
+        try:
+            async with asyncio.timeout(VOICE_SECONDS):
+                sound = await self._sounds.sound(spoken.text, spoken.language, fixed=spoken.fixed)
+        except TimeoutError:
+            raise SynthesisFailed(f"nothing is said after {VOICE_SECONDS:g} s") from None
         return sound.for_asterisk
 
     async def _use_recordings(self) -> None:

@@ -22,11 +22,13 @@ from crm_store.models import Guesses
 
 class GuessKind(StrEnum):
     """What attempts are counted at: one card (its number is the subject), and what one caller
-    (their number, "" for all who withhold theirs) tries with cards, and with orders."""
+    (their number, "" for all who withhold theirs) tries with cards, with orders, and how often
+    they have another number than their own called."""
 
     CARD = "card"
     CALLER_CARDS = "caller_cards"
     CALLER_ORDERS = "caller_orders"
+    CALLER_NUMBERS = "caller_numbers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ LIMITS = {
     GuessKind.CARD: Limit(5, timedelta(hours=24)),
     GuessKind.CALLER_CARDS: Limit(10, timedelta(hours=24)),
     GuessKind.CALLER_ORDERS: Limit(20, timedelta(hours=24)),
+    GuessKind.CALLER_NUMBERS: Limit(10, timedelta(hours=24)),
 }
 WITHHELD_TIMES = 10
 """All withheld callers together have so many times one caller's attempts."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -47,6 +48,12 @@ class RecordedSound:
     file: Path
     seconds: float
     hung_up: bool = False
+
+    def forget(self) -> None:
+        """Delete it: nobody is to hear it. A file that cannot be deleted stays, and the doctor
+        tells of it."""
+        with suppress(OSError):
+            self.file.unlink(missing_ok=True)
 
 
 def _check(pattern: str, text: str) -> None:

@@ -128,12 +128,13 @@ class PhoneLine:
         self._pause_begins()
         file = self._recordings / f"{name}.wav"
         seconds = await asyncio.to_thread(_heard_seconds, file)
+        sound = RecordedSound(file, seconds, recorded.hung_up)
         if seconds < LEAST_RECORDED:
-            file.unlink(missing_ok=True)
+            sound.forget()
             if recorded.hung_up:
                 raise CallerHungUp
             return None
-        return RecordedSound(file, seconds, recorded.hung_up)
+        return sound
 
     async def leave(self, to: Destination, language: str) -> None:
         await self._pause_ends()

@@ -137,6 +137,8 @@ class BackOffice:
             at=ended - timedelta(seconds=sound.seconds),
         )
         await recordings.end(transaction, recording_id, ended)
+        if self.is_trial:
+            sound.forget()
         return recording_id
 
     def staff_text(self, code: str, **values: str) -> str:
@@ -167,8 +169,10 @@ class BackOffice:
         return self.callable_number(talk.number, registered=known) if talk.number else None
 
     def texted_number(self, talk: Conversation) -> str | None:
-        """A mobile of the caller's, for a text message."""
-        numbers = [talk.number] if talk.number else []
+        """A mobile of the caller's, for a text message. A stranger's abroad is none: who calls from
+        it may be paid for every message to it."""
+        own = self.own_number(talk)
+        numbers = [own] if own is not None else []
         if talk.customer is not None:
             numbers += [way.value for way in talk.customer.contact_points if way.kind == "phone"]
         for number in numbers:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from ivr.conversation.conversation import MOST_MISTAKES, Conversation, Sentence, TooManyMistakes
+from crm_store.phone_menus.guesses import GuessKind
+from ivr.conversation.conversation import (
+    MOST_MISTAKES,
+    Conversation,
+    Sentence,
+    TooManyMistakes,
+    WantsAgent,
+)
 from ivr.menus.back_office import BackOffice
 from ivr.menus.values import PhoneNumber
 
@@ -14,7 +21,10 @@ MOST_DIGITS: Final = 17
 
 
 async def ask_number(talk: Conversation, office: BackOffice) -> str:
-    """The number to call, in E.164, which the house does call. Raises as Conversation's asking."""
+    """The number to call, in E.164, which the house does call. Raises as Conversation's asking.
+
+    One caller names so many others in a day and no more: whom they name has not asked for a call.
+    """
     own = office.own_number(talk)
     if own is not None:
         shown = PhoneNumber(own, office.region)
@@ -37,6 +47,10 @@ async def ask_number(talk: Conversation, office: BackOffice) -> str:
         right = await talk.choose(
             {"1": "number_right", "2": "number_again"}, first=[Sentence("number_read_back", said)]
         )
-        if right == "1":
-            return number
+        if right != "1":
+            continue
+        if not await office.may_try(GuessKind.CALLER_NUMBERS, talk.number):
+            await talk.insist("too_many_attempts")
+            raise WantsAgent
+        return number
     raise TooManyMistakes

@@ -55,6 +55,8 @@ async def spoken(talk: Conversation, asked: str) -> RecordedSound | None:
             await talk.insist("message_empty")
         elif sound.hung_up or take == MOST_TAKES or not await _wants_again(talk):
             return sound
+        else:
+            sound.forget()
     return None
 
 

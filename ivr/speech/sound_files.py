@@ -95,6 +95,7 @@ class SoundFiles:
         self._salt = secrets.token_bytes(16)
         self._recordings: Mapping[tuple[str, str], Path] = {}
         self._recorded: Mapping[tuple[str, str], Sound] = {}
+        self._gone: set[Path] = set()
         self._being_made: dict[Path, asyncio.Task[Sound]] = {}
         self._preparing: asyncio.Task[None] | None = None
         self._progress = Progress()
@@ -125,11 +126,17 @@ class SoundFiles:
                 log.warning("the recording %s cannot be played: %s", file.name, error)
         self._recordings = dict(recorded)
         self._recorded = known
+        self._gone.clear()
 
     def at_hand(self, text: str, language: str, *, fixed: bool) -> Sound | None:
         """The sound, if it need not be made. Never blocks for long."""
-        if fixed and (recorded := self._recorded.get((language, text.strip()))) is not None:
-            return recorded
+        recorded = self._recorded.get((language, text.strip())) if fixed else None
+        if recorded is not None:
+            if recorded.file.exists():
+                return recorded
+            if recorded.file not in self._gone:
+                self._gone.add(recorded.file)
+                log.warning("the recording %s is gone: our voice says it", recorded.file.name)
         shelf, file = self._place(text, language, fixed=fixed)
         return shelf.take(file) if file is not None else None
 
@@ -196,6 +203,7 @@ class SoundFiles:
     async def _make(self, shelf: _Shelf, file: Path, text: str, language: str) -> Sound:
         speech = await self._engine.speak(text, language)
         try:
+            await asyncio.to_thread(shelf.be_there)
             sound = await asyncio.to_thread(_write, file, shelf.mode, speech)
             leaving = shelf.put(sound)
             if leaving:
@@ -250,12 +258,20 @@ class _Shelf:
         self.folder = folder
         self.mode = mode
         self._most_bytes = most_bytes
+        self._folder_mode = 0o700
         self._bytes = 0
         # The longest unused first.
         self._files: OrderedDict[Path, _Kept] = OrderedDict()
 
+    def be_there(self) -> None:
+        """Make the folder if somebody has deleted it. Raises OSError."""
+        if not self.folder.is_dir():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.chmod(self._folder_mode)
+
     def open(self, mode: int) -> None:
         """Make the folder, and know what is in it."""
+        self._folder_mode = mode
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(mode)
         found = []
