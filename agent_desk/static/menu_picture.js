@@ -2,9 +2,11 @@
 // with the key on its way. A way back to what stands elsewhere is named instead of drawn.
 
 const SVG = "http://www.w3.org/2000/svg";
-const WIDTH = 176;
+// Four columns fit into the page where it is widest.
+const WIDTH = 154;
 const HEIGHT = 36;
-const BESIDE = 84;
+const BESIDE = 64;
+const BEHIND = 28;
 const BELOW = 16;
 const LETTERS = 22;
 
@@ -18,7 +20,7 @@ function svg(tag, attributes = {}, ...children) {
 function short(text) {
   const letters = [...text];
   // Letters of a Chinese text are twice as wide.
-  const most = /[\u2e80-\uffef]/.test(text) ? Math.floor(LETTERS / 2) + 1 : LETTERS;
+  const most = /[\u2e80-\uffef]/.test(text) ? Math.floor(LETTERS / 2) : LETTERS;
   return letters.length > most ? `${letters.slice(0, most - 1).join("")}…` : text;
 }
 
@@ -28,7 +30,7 @@ function short(text) {
  */
 export function menuPicture(nodes, { chosen, wrong, ways, titleOf, choose, label }) {
   const { boxes, lines, columns, rows } = placed(nodes, ways);
-  const width = columns * (WIDTH + BESIDE);
+  const width = columns * (WIDTH + BESIDE) - BESIDE + BEHIND;
   const height = rows * (HEIGHT + BELOW);
   const rtl = document.documentElement.dir === "rtl";
   const x = (column) => (rtl ? width - column * (WIDTH + BESIDE) - WIDTH - 4 : column * (WIDTH + BESIDE)) + 2;
@@ -47,7 +49,9 @@ export function menuPicture(nodes, { chosen, wrong, ways, titleOf, choose, label
     const [y1, y2] = [y(from.row) + HEIGHT / 2, y(to.row) + HEIGHT / 2];
     const bend = start + onward * 16;
     const way = svg("path", { class: "flow-way", d: `M${start} ${y1} H${bend} V${y2} H${end}` });
-    return said ? [way, key(said, (bend + end) / 2, y2 - 5, "middle")] : [way];
+    // Between the boxes there is room for a key; words stand above them.
+    const above = said?.length > 4 ? y(to.row) - 4 : y2 - 5;
+    return said ? [way, key(said, (bend + end) / 2, above, "middle")] : [way];
   });
   const drawnBoxes = boxes.map(({ node, column, row, back, returns }) => {
     const kinds = [
