@@ -41,10 +41,9 @@ from deskbell.pbx_description import pbx_configuration
 from deskbell.settings import PbxSettings as PbxSection
 from tests.store_fixtures import PostgresqlServer, run_apart
 
-SOUNDS = (
-    Path(__file__).parents[1] / "var/test-sounds" / os.environ.get("PYTEST_XDIST_WORKER", "main")
-)
-"""Prompts are spoken once for all tests of a worker: that takes a minute."""
+ALL_SOUNDS = Path(__file__).parents[1] / "var/test-sounds"
+SOUNDS = ALL_SOUNDS / os.environ.get("PYTEST_XDIST_WORKER", "main")
+"""Where the services of a worker speak their prompts, each once: all of them take a minute."""
 
 PASSWORD = "correct horse battery"
 CUSTOMER = sample_mall.WELL_KNOWN_NUMBER
@@ -60,6 +59,17 @@ async def until(condition: Callable[[], bool], within: float = 30.0, what: str =
                 await asyncio.sleep(0.02)
     except TimeoutError:
         raise TimeoutError(f"not within {within:g} s: {what or condition}") from None
+
+
+def lend_sounds(folder: Path) -> None:
+    """Link the prompts that any worker's services have spoken into a folder of sounds."""
+    for file in ALL_SOUNDS.glob("*/fixed/*/*.wav"):
+        link = folder / file.relative_to(file.parents[2])
+        if not link.exists():
+            link.parent.mkdir(parents=True, exist_ok=True)
+            # Another worker may speak, or lend, the same at this moment.
+            with contextlib.suppress(FileExistsError):
+                link.symlink_to(file.resolve())
 
 
 async def fill_mall(url: str) -> None:
@@ -222,6 +232,7 @@ class RunningService:
     async def start(self, *, until_linked: bool = True) -> None:
         """Start the process; returns when its desk answers (and its PBX link is up)."""
         self.starts += 1
+        await asyncio.to_thread(lend_sounds, SOUNDS)
         with self.log_file.open("wb") as log:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable,

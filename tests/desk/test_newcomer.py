@@ -20,6 +20,7 @@ from playwright.async_api import Page, async_playwright, expect
 from agent_desk.entrance.visitor import LANGUAGE_COOKIE
 from deskbell import running_demo
 from tests.desk.phone_panel import PhonePanel
+from tests.service_fixtures import lend_sounds
 from tests.talking_browser import talking_browser
 
 pytestmark = pytest.mark.browser
@@ -68,6 +69,7 @@ async def keep_picture(page: Page) -> None:
 
 
 async def test_the_readme_from_demo_to_wrap_up(tmp_path: Path) -> None:
+    await asyncio.to_thread(lend_sounds, tmp_path / "pbx/sounds")
     async with (
         typed("demo", "--folder", tmp_path) as demo,
         async_playwright() as playwright,

@@ -18,6 +18,7 @@ from deskbell.service import Service
 from tests.faults.scripted_pbx import ScriptedPbx
 from tests.service_fixtures import (
     RunningService,
+    lend_sounds,
     mall_template,
     mall_url,
     until,
@@ -38,8 +39,15 @@ async def test_two_thousand_calls_leave_nothing_behind(tmp_path: Path, mall_url:
             f'[desk]\nport = 0\n[store]\nurl = "{mall_url}"\n[pbx]\nmode = "external"\n'
             f'ami_port = {pbx.port}\nami_user = "u"\nami_secret = "s"\n'
         )
-        async with Service(load_settings(file, {})) as service:
+        lend_sounds(tmp_path / "sounds")
+        settings = load_settings(file, {"DESKBELL_MENUS_SOUNDS": str(tmp_path / "sounds")})
+        async with Service(settings) as service:
             await until(service.links_are_up)
+            # What is known of each prompt's sound would be counted as left behind by the calls.
+            spoken = service.menus.sounds
+            await until(
+                lambda: 0 < spoken.progress.total == spoken.progress.done, 120, "prompts spoken"
+            )
             ended: set[str] = set()
             popped: set[str] = set()
 
