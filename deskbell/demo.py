@@ -242,7 +242,7 @@ def _greet(console: Console, demo: Demo, folder: Path) -> None:
         "3. In a third one, a colleague to transfer to, who answers and says a tone:\n"
         f"     {command} phone {colleague.login}\n"
         "4. The phone menu, in four languages; what was heard is told at the end:\n"
-        f"     {command} call 610 --keys 1,,,,,,,,,,,,,4,,,,,,,,1 --hold 40\n"
+        f"     {command} call 610 --from +442079460101 --keys 1,4,1 --hold 15\n"
         f"\n{command} watch shows all live, {command} doctor checks it. A SIP phone registers at "
         f"{demo.sip_address}:{demo.sip_port} (UDP) with a secret of {folder / 'demo.json'}.\n"
         f"Log: {folder / 'deskbell.log'}. Ctrl-C stops everything."

@@ -140,6 +140,9 @@ QUEUES = (
         number="601",
         titles=_titles("Customer service", "客户服务", "Atención al cliente", "خدمات مشتریان"),
         strategy="leastrecent",
+        overflow="waiting_menu",
+        exit_key="1",
+        exit_target="waiting_menu",
         wrap_up_seconds=45,
         dispositions=("answered", "points", "order", "complaint", "callback", "wrong_number"),
     ),
@@ -179,6 +182,8 @@ QUEUES = (
         wrap_up_seconds=45,
         max_wait_seconds=90,
         overflow="service",
+        exit_key="1",
+        exit_target="waiting_menu",
         dispositions=("answered", "points", "order", "complaint", "callback", "wrong_number"),
     ),
 )  # fmt: skip
