@@ -19,12 +19,11 @@ from typing import Final
 
 from crm_store.bus import Bus
 from crm_store.contacts import queue_places
-from crm_store.database import Database, Transaction
+from crm_store.database import Database
 from crm_store.people import customers
 from crm_store.people.customers import CustomerCard
 from crm_store.people.phone_numbers import to_e164
-from crm_store.phone_menus import menu_visits, menus, opening_hours, prompt_recordings
-from crm_store.phone_menus.menu_visits import MenuVisit
+from crm_store.phone_menus import menus, opening_hours, prompt_recordings
 from crm_store.phone_menus.opening_hours import Calendar
 from crm_store.shop import house
 from crm_store.shop.house import House
@@ -51,6 +50,7 @@ from ivr.speech.engines import SynthesisFailed
 from ivr.speech.sound_files import SoundFiles
 from ivr.speech.spoken import plain
 from ivr.visit import Visit
+from ivr.visit_book import VisitBook
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +133,7 @@ class PhoneMenus:
         self._read_at = 0.0
         self._recorded: dict[tuple[str, str], Path] = {}
         self._reading: asyncio.Task[None] | None = None
-        self._writing: set[asyncio.Task[None]] = set()
+        self._book = VisitBook(database)
         self._trials: dict[str, Trial] = {}
         self._identified: dict[tuple[str, str], int] = {}
         bus.listen(self._on_signal, CallerIdentified, CallEnded, CallMerged)
@@ -149,8 +149,7 @@ class PhoneMenus:
         if self._reading is not None:
             self._reading.cancel()
             await asyncio.gather(self._reading, return_exceptions=True)
-        if self._writing:
-            await asyncio.wait(self._writing)
+        await self._book.close()
 
     async def reload(self) -> None:
         """Speak what is published now, in its own words and voices. Raises a database error."""
@@ -294,7 +293,7 @@ class PhoneMenus:
         customer = await self._who(call)
         folder = self._recordings_of(pbx)
         version = self.published.versions.get(menu)
-        visit = Visit(menu, version, self._office(folder), self._keep)
+        visit = Visit(menu, version, self._office(folder), self._book.keep)
         tree = self.published.trees.get(menu) or self.published.trees.get(MAIN_MENU)
         talk = Conversation(
             PhoneLine(session, voice=self._voice, recordings=folder),
@@ -313,22 +312,6 @@ class PhoneMenus:
         talk.language = spoken if spoken in languages else known
         visit.begin(talk)
         return visit
-
-    def _keep(self, visit: MenuVisit) -> None:
-        """Write a visit down, beside whatever the caller does now."""
-
-        async def write(transaction: Transaction) -> None:
-            await menu_visits.write(transaction, visit)
-
-        async def written() -> None:
-            try:
-                await self._database.run(write)
-            except Exception as error:
-                log.error("a visit of menu %s is lost: %s", visit.menu, type(error).__name__)
-
-        task = asyncio.create_task(written(), name="menu visit")
-        self._writing.add(task)
-        task.add_done_callback(self._writing.discard)
 
     def _office(self, recordings: Path, *, is_trial: bool = False) -> BackOffice:
         return BackOffice(

@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import orjson
 from aiohttp import web
 from sqlalchemy.exc import IntegrityError
 
@@ -100,7 +99,7 @@ async def save_menu(request: web.Request) -> web.StreamResponse:
     newest = every[0] if every else None
     tree: Mapping[str, Any] = newest.tree if newest else EMPTY
     try:
-        tree = trees.write(trees.read(orjson.loads(form.text("tree", longest=LONGEST_TREE))))
+        tree = trees.write(trees.read(form.json("tree", longest=LONGEST_TREE)))
     except (MalformedTree, ValueError) as error:
         form.faults.say("tree", str(error))
     if form.faults:

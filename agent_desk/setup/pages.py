@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
+import orjson
 from aiohttp import web
 
 from agent_desk.entrance.gate import Access, Route
-from agent_desk.entrance.visitor import PARTS, address_of, language_of, signed_in
+from agent_desk.entrance.visitor import PARTS, address_of, is_storable, language_of, signed_in
 from agent_desk.languages import NAMES, Language
 from agent_desk.rendering import page
 from crm_store import audit
@@ -143,6 +144,14 @@ class SetupForm:
             _ = self._language
             self.faults.say(name, _("This is too long: at most %d characters.") % longest)
         return text[:longest]
+
+    def json(self, name: str, *, longest: int) -> object:
+        """What the field says in JSON. Raises ValueError for what is none, and for what no database
+        can keep: an escape brings past the gate what it refuses as it is."""
+        said: object = orjson.loads(self.text(name, longest=longest))
+        if not is_storable(said):
+            raise ValueError("No NUL in texts, and no number beyond 64 bits, please.")
+        return said
 
     def ticked(self, name: str) -> bool:
         return name in self._fields

@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
 from aiohttp import web
 from sqlalchemy.exc import IntegrityError
 
@@ -96,7 +95,7 @@ async def save_script(request: web.Request) -> web.StreamResponse:
     every = await scripts.versions(database, script.id)
     newest = every[0] if every else None
     try:
-        steps = script_steps.read(orjson.loads(form.text("steps", longest=LONGEST_STEPS)))
+        steps = script_steps.read(form.json("steps", longest=LONGEST_STEPS))
     except (MalformedSteps, ValueError) as error:
         form.faults.say("steps", str(error))
         steps = newest.steps if newest else ()

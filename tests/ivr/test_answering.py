@@ -25,7 +25,7 @@ from crm_store.signals import CallerIdentified, MenuEntered, MenuLeft, MenuStep,
 from ivr.agi.server import AgiServer
 from ivr.answering import PhoneMenus
 from ivr.menus import tree as trees
-from ivr.speech.engines import Speech
+from ivr.speech.engines import Engine, Speech
 from ivr.speech.sound_files import SoundFiles
 from tests.ivr.agi.asterisk_side import KEY, AsteriskSide
 from tests.ivr.menus.conftest import mall_template
@@ -147,14 +147,16 @@ async def house(mall_template: Path, tmp_path: Path) -> AsyncIterator[House]:
 
 
 @asynccontextmanager
-async def a_house(template: Path, folder: Path) -> AsyncIterator[House]:
+async def a_house(
+    template: Path, folder: Path, engine: Engine | None = None
+) -> AsyncIterator[House]:
     shutil.copy(template, folder / "deskbell.db")
     recordings = folder / "recordings"
     recordings.mkdir()
     database = Database(f"sqlite:///{folder / 'deskbell.db'}", patience_s=5)
     bus, signals = Bus(), list[Signal]()
     bus.listen(signals.append)
-    sounds = SoundFiles(folder / "sounds", Hum())
+    sounds = SoundFiles(folder / "sounds", engine or Hum())
     await sounds.start()
     spoken = await sounds.sound("a message", "en", fixed=True)
     long = folder / "recordings/spoken"
