@@ -141,20 +141,24 @@ def test_a_call_reaches_the_agent_who_serves_the_queue(demo_folder: Path, demo: 
         assert phone.wait() == 130
 
 
-def test_keys_choose_a_queue_in_the_menu(demo_folder: Path, deskbell: CommandLine) -> None:
+def test_keys_are_heard_in_the_menu(demo_folder: Path, deskbell: CommandLine) -> None:
     words: list[str | Path] = [
         "--to",
         "610",
-        "--press",
-        "2",
+        "--from",
+        "+4915112345678",
+        "--keys",
+        "0",
         "--hold",
-        "2",
+        "20",
         "--json",
         "--folder",
         demo_folder,
     ]
     assert deskbell("call", *words) == 0, deskbell.errors
-    assert json.loads(deskbell.output)["desk"]["queue"] == "service"
+    told = json.loads(deskbell.output)
+    assert told["menus"][0]["menu"] == "main"
+    assert any(step["keyed"] == "0" for step in told["menus"][0]["trail"])
 
 
 @pytest.mark.parametrize(
