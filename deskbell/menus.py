@@ -107,13 +107,15 @@ class Menus:
 
     def announcement(self, key: str) -> str:
         """The sound, by its path without language and ending, that tells who waits what `key` is
-        for; "" if Asterisk's files cannot name it."""
+        for; "" without a key, and if Asterisk's files cannot name it."""
+        if not key:
+            return ""
         place = str((sounds_folder(self._settings) / "announcements" / f"waiting-{key}").absolute())
         return place if re.fullmatch(r"[A-Za-z0-9/._-]{1,200}", place) else ""
 
     def announce(self, queues: Sequence[QueueRecord]) -> None:
         """Make the sounds for the keys of these queues, beside everything else."""
-        keys = sorted({queue.exit_key for queue in queues if queue.exit_key})
+        keys = sorted({queue.exit_key for queue in queues if self.announcement(queue.exit_key)})
         before, self._announcing = self._announcing, None
         if before is not None:
             before.cancel()
