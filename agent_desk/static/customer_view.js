@@ -16,7 +16,10 @@ export function mount(place, workplace) {
     show(place, call && [call.key, internal, internal ? whoIs(call, pop) : pop], () => {
       if (!call) return document.getElementById("idle").content.cloneNode(true);
       if (internal) return colleague(call, pop);
-      return el("div", { class: "who" }, who(pop, call), menuTrail(pop?.menu));
+      const inMenu = menuTrail(pop?.menu);
+      // A card is short; a form or a choice would push the trail out of sight.
+      const isLong = pop && !pop.looking_up && pop.matches.length !== 1;
+      return el("div", { class: "who" }, isLong ? inMenu : null, who(pop, call), isLong ? null : inMenu);
     });
   });
 }

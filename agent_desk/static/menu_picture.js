@@ -21,7 +21,10 @@ function short(text) {
   const letters = [...text];
   // Letters of a Chinese text are twice as wide.
   const most = /[\u2e80-\uffef]/.test(text) ? Math.floor(LETTERS / 2) : LETTERS;
-  return letters.length > most ? `${letters.slice(0, most - 1).join("")}…` : text;
+  if (letters.length <= most) return text;
+  // What tells two of a kind apart stands at the end.
+  const end = text.match(/: [^:]{1,8}$/)?.[0] ?? "";
+  return `${letters.slice(0, most - 1 - end.length).join("").trimEnd()}…${end}`;
 }
 
 /**

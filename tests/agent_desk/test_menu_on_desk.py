@@ -327,6 +327,25 @@ async def test_a_callback_says_what_it_is(chrome: Chromium, desk: RunningDesk) -
 
 
 @pytest.mark.browser
+async def test_whoever_is_not_known_has_been_in_the_menu_too(
+    chrome: Chromium, told: RunningDesk
+) -> None:
+    page = await chrome.window("lin")
+    await page.goto("/desk")
+    await expect(page.locator("[data-connection=connected]")).to_have_count(1)
+    walk(told, "en")
+    await ring(told)
+    form = page.locator(".new-customer form")
+    await expect(form).to_be_visible()
+    await expect(page.locator("[data-panel=story]")).not_to_be_visible()
+    trail = page.locator(".menu-trail")
+    await expect(trail).to_contain_text("order status")
+    await look(page, "menu-new-customer")
+    tops = [await one.evaluate("(it) => it.getBoundingClientRect().top") for one in (trail, form)]
+    assert tops == sorted(tops)
+
+
+@pytest.mark.browser
 async def test_a_callback_is_taken_over_and_called_from_the_tasks(
     chrome: Chromium, desk: RunningDesk
 ) -> None:
