@@ -30,6 +30,7 @@ FORGING = (
     "1%0D%0A",
     "1%00",
     "1%1b%7f",
+    "1:pass%0d%0aword",
 )
 
 
@@ -104,8 +105,9 @@ async def test_a_number_that_holds_line_ends_is_refused_before_it_is_a_call(
         b"x,y&Local/1001@from-agents",
         b"Jos\xe9",
         b"A" * 10_000,
+        b"now 10%0ff, %7f",
     ],
-    ids=["CR", "quotes", "template", "Dial's own", "Latin-1", "10 kB"],
+    ids=["CR", "quotes", "template", "Dial's own", "Latin-1", "10 kB", "per cent"],
 )
 async def test_a_hostile_name_reaches_the_menu_as_a_line(
     menu_pbx: SharedPbx, menu_port: int, network: SipNetwork, name: bytes
