@@ -367,6 +367,42 @@ def test_what_is_no_tree_is_refused(data: object) -> None:
         trees.read(data)
 
 
+async def test_publishing_while_callers_are_inside(house: House) -> None:
+    """They end in the menu that they began; whoever comes then hears the new one."""
+    arrived, published = asyncio.Semaphore(0), asyncio.Event()
+
+    async def wait() -> None:
+        arrived.release()
+        await published.wait()
+
+    inside = [
+        asyncio.create_task(
+            house.call("menu?number=610", "14*0", linkedid=f"{i}.5", before_a_key=wait)
+        )
+        for i in range(50)
+    ]
+    for _ in inside:
+        await asyncio.wait_for(arrived.acquire(), 60)
+    found = await menus.of_code(house.database, "main")
+    assert found is not None
+    nodes = [{"kind": "queue", "id": "people"}]
+    async with house.database.transaction() as transaction:
+        tree = _tree(start="people", nodes=nodes)
+        number = await menus.add_version(transaction, found.id, tree, actor="test")
+        await menus.publish(transaction, found.id, number, problems=(), actor="test")
+    await house.menus.reload()
+    published.set()
+    for heard in await asyncio.gather(*inside):
+        assert heard.variables["DESKBELL_GO"] == "queue"
+    await house.call("menu?number=610", "", linkedid="51.5")
+    versions = await house.visits("51.5")
+    assert [visit.version for visit in versions] == [2]
+    for i in range(50):
+        [visit] = await house.visits(f"{i}.5")
+        assert visit.version == 1
+        assert [step.keyed for step in visit.trail if step.keyed] == ["1", "4", "*", "0"]
+
+
 async def test_two_supervisors_save_and_publish_at_once(stage: Stage) -> None:
     found = await menus.of_code(stage.database, "main")
     assert found is not None

@@ -7,7 +7,7 @@ import asyncio
 import re
 import shutil
 import wave
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,6 +78,7 @@ class House:
         known: dict[str, str] | None = None,
         linkedid: str = "1.1",
         language: str = "en",
+        before_a_key: Callable[[], Awaitable[object]] | None = None,
     ) -> Heard:
         """A call to `entry` that keys `keys` one after the other ("~": nothing) and hangs up."""
         heard = Heard()
@@ -93,6 +94,8 @@ class House:
                 ).encode()
             )
             while command := await asterisk.asked():
+                if before_a_key is not None and re.match(r'WAIT FOR DIGIT "\d{4}', command):
+                    await before_a_key()
                 answer, hung_up = self._answer(command, rest, known, heard)
                 asterisk.say(answer.encode() + b"\n")
                 if hung_up:
