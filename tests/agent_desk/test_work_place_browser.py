@@ -138,7 +138,7 @@ async def open_story(chrome: Chromium, desk: RunningDesk, **window: str) -> Page
 async def test_the_story_of_who_is_calling(chrome: Chromium, rich: RunningDesk) -> None:
     page = await open_story(chrome, rich)
     await expect(page.locator(".story-entry")).to_have_count(7)
-    await expect(page.locator(".keyed-path .step")).to_have_count(3)
+    await expect(page.locator("ol.keyed-path .step")).to_have_count(3)
     await expect(page.locator(".story-wrap-up")).to_have_count(2)
     await page.locator("[data-chip=complaint]").click()
     await expect(page.locator(".story-entry")).to_have_count(1)
