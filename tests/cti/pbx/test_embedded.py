@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 import signal
 import socket
 import stat
@@ -192,10 +193,11 @@ async def test_only_wanted_events_arrive_and_each_has_the_pbxs_time(pbx: SharedP
         if not block.startswith("Event: FullyBooted"):  # Asterisk puts none on this one
             assert "\r\nTimestamp: " in block
         if block.startswith("Event: VarSet"):
-            assert "Variable: QUEUESTATUS" in block
+            assert re.search(r"\r\nVariable: (QUEUESTATUS|QUEUE_PRIO)\r\n", block)
         if block.startswith("Event: Newexten"):
             assert "Application: VoiceMail\r\n" in block
-    assert any(block.startswith("Event: VarSet") for block in events)
+    for name in ("QUEUESTATUS", "QUEUE_PRIO"):
+        assert f"\r\nVariable: {name}\r\n" in text
 
 
 class SystemAsterisk(EmbeddedPbx):
