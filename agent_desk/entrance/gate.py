@@ -123,6 +123,9 @@ def gate(routes: tuple[Route, ...]) -> list[Middleware]:
                     response.headers[name] = error.headers[name]
             return response
         except Exception as error:
+            if isinstance(error, ConnectionError) and request.transport is None:
+                # The page is gone in the middle of its question: nobody reads this.
+                return web.Response(status=400)
             if is_away(error):
                 log.warning("%s %s: the database is away", request.method, request.path)
                 response = tell_error(request, 503, None)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestServer
+from aiohttp.typedefs import Handler
 
 from agent_desk.app import create_app
 from agent_desk.entrance.visitor import SESSION_COOKIE
@@ -46,3 +50,42 @@ async def test_a_database_that_is_away_is_503_and_says_what_to_do(
                 assert answer.status == 503
                 assert answer.headers["Retry-After"] == "5"
                 assert "Try again" in await answer.text()
+
+
+async def test_a_page_that_goes_in_the_middle_of_its_question_is_no_trouble(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    await migrate(url)
+    database = Database(url)
+    bus = Bus()
+    parts = DeskParts(database=database, bus=bus, agents=Presence(bus).control())
+    application = create_app(parts)
+    began, gone = asyncio.Event(), asyncio.Event()
+
+    @web.middleware
+    async def watch(request: web.Request, handler: Handler) -> web.StreamResponse:
+        began.set()
+        try:
+            return await handler(request)
+        finally:
+            gone.set()
+
+    application.middlewares.insert(0, watch)
+    runner = web.AppRunner(application)  # a TestServer would cancel the handler
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        _reader, writer = await asyncio.open_connection(*runner.addresses[0])
+        writer.write(
+            b"POST /sign-in HTTP/1.1\r\nHost: desk\r\n"
+            b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 99\r\n\r\nlogin="
+        )
+        await writer.drain()
+        await asyncio.wait_for(began.wait(), 20)
+        writer.close()
+        await asyncio.wait_for(gone.wait(), 20)
+    finally:
+        await runner.cleanup()
+        await database.close()
+    assert not [one for one in caplog.records if one.name == "agent_desk.entrance.gate"]
