@@ -209,7 +209,6 @@ async def test_through_the_menu_to_a_queue(house: House) -> None:
         ("mall", "0"),
         ("mall", ""),
         ("mall", ""),
-        ("mall", ""),
     ]
     assert steps[4].heard == "I am putting you through to a colleague. One moment, please."
     assert steps[5].heard == "You are next."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from crm_store.models import ContactKind, Segment
 from crm_store.people import cards, customers, points
 from crm_store.people.customers import ContactWay, NewCustomer
 from crm_store.sample import mall
+from crm_store.staff import queues
 from ivr.prompts import compile_catalogues
 from tests.ivr.menus.stage import ANA, ANAS_CARD, ANAS_PIN, NOON, Stage, stage_of
 from tests.store_fixtures import run_apart, sqlite_template
@@ -34,7 +36,11 @@ def mall_template(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactor
 async def _fill(path: Path) -> None:
     database = Database(f"sqlite:///{path}")
     await mall.fill(database, now=NOON)
+    every = await queues.all_queues(database)
     async with database.transaction() as transaction:
+        # What is said of a queue's way out is of the tests that give it one.
+        for queue in every:
+            await queues.save(transaction, replace(queue, exit_key="", exit_target=""))
         ana = await customers.create(
             transaction,
             NewCustomer(
