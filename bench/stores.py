@@ -180,8 +180,10 @@ async def take_away(url: str, pbx: str) -> Written:
             agent_states=await count("SELECT count(*) FROM agent_state_entries"),
         )
         for statement in (
-            "DELETE FROM wrap_ups WHERE interaction_id IN (SELECT i.id FROM interactions i"
-            " JOIN calls c ON c.id = i.call_id WHERE c.pbx = :pbx)",
+            (
+                "DELETE FROM wrap_ups WHERE interaction_id IN (SELECT i.id FROM interactions i"
+                " JOIN calls c ON c.id = i.call_id WHERE c.pbx = :pbx)"
+            ),
             "DELETE FROM interactions WHERE call_id IN (SELECT id FROM calls WHERE pbx = :pbx)",
             "DELETE FROM calls WHERE pbx = :pbx",
         ):
