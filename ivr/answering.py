@@ -56,8 +56,6 @@ log = logging.getLogger(__name__)
 
 Handler = Callable[[AgiSession], Awaitable[None]]
 
-MAIN_MENU: Final = "main"
-
 FRESH_SECONDS: Final = 5.0
 """What was published elsewhere is heard after this time at the latest, from the next call on."""
 
@@ -237,12 +235,12 @@ class PhoneMenus:
     # ---- entries ---------------------------------------------------------------------------------
 
     async def _menu(self, session: AgiSession) -> None:
-        tree = self.published.trees.get(MAIN_MENU)
+        tree = self.published.trees.get(menus.MAIN)
         if tree is None:
             log.error("no phone menu is published: callers go to people")
             return
-        async with await self._visit(session, MAIN_MENU) as visit:
-            await Walk(visit.talk, visit.office, MAIN_MENU, tree).run()
+        async with await self._visit(session, menus.MAIN) as visit:
+            await Walk(visit.talk, visit.office, menus.MAIN, tree).run()
 
     async def _waiting(self, session: AgiSession) -> None:
         queue = session.parameters.get("queue", "")
@@ -294,7 +292,7 @@ class PhoneMenus:
         folder = self._recordings_of(pbx)
         version = self.published.versions.get(menu)
         visit = Visit(menu, version, self._office(folder), self._book.keep)
-        tree = self.published.trees.get(menu) or self.published.trees.get(MAIN_MENU)
+        tree = self.published.trees.get(menu) or self.published.trees.get(menus.MAIN)
         talk = Conversation(
             PhoneLine(session, voice=self._voice, recordings=folder),
             call=call,
@@ -307,7 +305,7 @@ class PhoneMenus:
         )
         languages = tree.languages if tree is not None else prompts.LANGUAGES
         # Whoever was in the menu before speaks that language still.
-        spoken = session.header.get("language", "") if menu != MAIN_MENU else ""
+        spoken = session.header.get("language", "") if menu != menus.MAIN else ""
         known = known_language(talk, languages) or languages[0]
         talk.language = spoken if spoken in languages else known
         visit.begin(talk)
@@ -347,7 +345,7 @@ class PhoneMenus:
 
     async def _hours(self) -> Calendar | None:
         """When people are there, as the main menu has it; None for always, or if nobody knows."""
-        tree = self.published.trees.get(MAIN_MENU)
+        tree = self.published.trees.get(menus.MAIN)
         if tree is None or not tree.hours:
             return None
         try:

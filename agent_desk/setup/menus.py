@@ -178,13 +178,11 @@ async def _publish(request: web.Request, menu: MenuRecord, number: int) -> web.S
     shown = next((one for one in every if one.number == number), None)
     if shown is None:
         raise web.HTTPNotFound
-    found = await publishing.check(database, trees.read(shown.tree))
-    put = menus.publish if shown.published_at is None else menus.roll_back
+    put = publishing.publish if shown.published_at is None else publishing.roll_back
     try:
-        async with database.transaction() as transaction:
-            await put(transaction, menu.id, number, problems=found, actor=actor)
-    except Unpublishable:
-        return await _editor(request, menu, every, shown, shown.tree, problems=found)
+        await put(database, menu.id, number, actor=actor)
+    except Unpublishable as error:
+        return await _editor(request, menu, every, shown, shown.tree, problems=error.problems)
     await request.app[PARTS].menus.published()
     raise done(f"{HERE}/{menu.id}", "saved")
 

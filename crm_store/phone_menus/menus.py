@@ -19,6 +19,9 @@ from crm_store.database import Database, Transaction
 from crm_store.models import PhoneMenu, PhoneMenuVersion
 from crm_store.staff.queues import title
 
+MAIN = "main"
+"""The code of the menu that answers the house's number."""
+
 
 @dataclass(frozen=True, slots=True)
 class MenuRecord:

@@ -13,14 +13,11 @@ from sqlalchemy import select
 from crm_store.database import Transaction
 from crm_store.models import PhoneMenu, Queue
 from crm_store.phone_menus import menus
+from crm_store.sample.catalogue import four
 
-CODE = "main"
+CODE = menus.MAIN
 WRITTEN_BY = "chief"
 LANGUAGES = ("en", "zh", "es", "fa")
-
-
-def _four(en: str, zh: str, es: str, fa: str) -> dict[str, str]:
-    return {"en": en, "zh": zh, "es": es, "fa": fa}
 
 
 def _choice(key: str, to: str, texts: dict[str, str]) -> dict[str, Any]:
@@ -31,7 +28,7 @@ def _function(function: str, to: str) -> dict[str, Any]:
     return {"id": function, "kind": "function", "function": function, "to": to}
 
 
-TITLES = _four("Main menu", "主菜单", "Menú principal", "منوی اصلی")
+TITLES = four("Main menu", "主菜单", "Menú principal", "منوی اصلی")
 
 TREE: dict[str, Any] = {
     "languages": list(LANGUAGES),
@@ -43,7 +40,7 @@ TREE: dict[str, Any] = {
         {
             "id": "welcome",
             "kind": "say",
-            "texts": _four(
+            "texts": four(
                 "Welcome to our mall.",
                 "欢迎致电本商场。",
                 "Bienvenido a nuestro centro comercial.",
@@ -61,7 +58,7 @@ TREE: dict[str, Any] = {
         {
             "id": "closed",
             "kind": "say",
-            "texts": _four(
+            "texts": four(
                 "We are closed at the moment. You can use this menu at any time.",
                 "现在不是营业时间，但您可以随时使用本菜单。",
                 "En este momento estamos cerrados. Puede usar este menú a cualquier hora.",
@@ -73,27 +70,27 @@ TREE: dict[str, Any] = {
             "id": "main",
             "kind": "menu",
             "choices": [
-                _choice("1", "points", _four(
+                _choice("1", "points", four(
                     "For your points", "查询积分", "Para sus puntos", "برای امتیازهای شما")),
-                _choice("2", "order", _four(
+                _choice("2", "order", four(
                     "For your orders", "查询订单", "Para sus pedidos", "برای سفارش‌های شما")),
-                _choice("3", "product", _four(
+                _choice("3", "product", four(
                     "For prices and stock", "查询价格和库存", "Para precios y existencias",
                     "برای قیمت و موجودی")),
-                _choice("4", "mall", _four(
+                _choice("4", "mall", four(
                     "To hear about our mall", "了解本商场", "Para saber de nuestro centro",
                     "برای آشنایی با مرکز خرید")),
-                _choice("5", "complaint", _four(
+                _choice("5", "complaint", four(
                     "For a complaint", "投诉", "Para una reclamación", "برای شکایت")),
-                _choice("6", "letting", _four(
+                _choice("6", "letting", four(
                     "To rent a stand with us", "租用摊位", "Para alquilar un puesto",
                     "برای اجارهٔ غرفه")),
-                _choice("7", "callback", _four(
+                _choice("7", "callback", four(
                     "To be called back", "预约回电", "Para que le llamemos",
                     "برای تماس ما با شما")),
-                _choice("8", "message", _four(
+                _choice("8", "message", four(
                     "To leave a message", "留言", "Para dejar un mensaje", "برای گذاشتن پیام")),
-                _choice("9", "service", _four(
+                _choice("9", "service", four(
                     "To speak with us", "人工服务", "Para hablar con nosotros",
                     "برای گفتگو با ما")),
             ],
@@ -105,25 +102,25 @@ TREE: dict[str, Any] = {
             "id": "mall",
             "kind": "menu",
             "choices": [
-                _choice("1", "hours", _four(
+                _choice("1", "hours", four(
                     "For our opening hours", "营业时间", "Para el horario", "برای ساعت کار")),
-                _choice("2", "promotions", _four(
+                _choice("2", "promotions", four(
                     "For today's promotions", "今日优惠", "Para las promociones de hoy",
                     "برای پیشنهادهای ویژهٔ امروز")),
-                _choice("3", "places", _four(
+                _choice("3", "places", four(
                     "To find a shop", "店铺位置", "Para encontrar una tienda",
                     "برای پیدا کردن فروشگاه‌ها")),
-                _choice("4", "cards", _four(
+                _choice("4", "cards", four(
                     "For the cards that we accept", "可用银行卡", "Para las tarjetas que aceptamos",
                     "برای کارت‌هایی که می‌پذیریم")),
-                _choice("5", "way", _four(
+                _choice("5", "way", four(
                     "For the way to us", "交通路线", "Para saber cómo llegar",
                     "برای نشانی و مسیر")),
-                _choice("6", "parking", _four(
+                _choice("6", "parking", four(
                     "For parking", "停车", "Para el aparcamiento", "برای پارکینگ")),
-                _choice("7", "dining", _four(
+                _choice("7", "dining", four(
                     "For dining", "餐饮", "Para los restaurantes", "برای رستوران‌ها")),
-                _choice("8", "medical", _four(
+                _choice("8", "medical", four(
                     "For medical help", "医疗救助", "Para ayuda médica", "برای کمک پزشکی")),
             ],
         },

@@ -23,7 +23,6 @@ from ivr.menus.tree import Choice, Function, Menu, Queue, QueueTarget, Tree
 
 log = logging.getLogger(__name__)
 
-CODE = "main"
 TITLES = {"en": "Main menu", "zh": "主菜单", "es": "Menú principal", "fa": "منوی اصلی"}
 
 
@@ -94,12 +93,12 @@ async def provide(database: Database, preferred: str = "") -> None:
     """Publish the first menu if the house has none of its code. `preferred` names the queue of 0;
     "" for the one whose number is lowest. Without a queue there is nothing to lead to yet."""
     known = await queues.all_queues(database)
-    if not known or await menus.of_code(database, CODE) is not None:
+    if not known or await menus.of_code(database, menus.MAIN) is not None:
         return
     tree = first_tree(_people(known, preferred))
 
     async def write(transaction: Transaction) -> int:
-        menu_id = await menus.create(transaction, CODE, TITLES, actor=audit.SYSTEM)
+        menu_id = await menus.create(transaction, menus.MAIN, TITLES, actor=audit.SYSTEM)
         await menus.add_version(transaction, menu_id, trees.write(tree), actor=audit.SYSTEM)
         return menu_id
 

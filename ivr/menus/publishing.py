@@ -31,15 +31,29 @@ async def check(database: Database, tree: Tree) -> list[Problem]:
 async def publish(database: Database, menu_id: int, number: int, *, actor: str) -> bool:
     """Put a version into use; False if it was before. Raises LookupError for an unknown one,
     MalformedTree, and menus.Unpublishable with what is wrong."""
-    version = await menus.version(database, menu_id, number)
-    if version is None:
-        raise LookupError(f"there is no version {number} of menu {menu_id}")
-    found = await check(database, trees.read(version.tree))
+    found = await _problems_of(database, menu_id, number)
 
     async def put(transaction: Transaction) -> bool:
         return await menus.publish(transaction, menu_id, number, problems=found, actor=actor)
 
     return await database.run(put)
+
+
+async def roll_back(database: Database, menu_id: int, number: int, *, actor: str) -> int:
+    """Use an older version's tree again, as a new version; its number. Raises as `publish`."""
+    found = await _problems_of(database, menu_id, number)
+
+    async def put(transaction: Transaction) -> int:
+        return await menus.roll_back(transaction, menu_id, number, problems=found, actor=actor)
+
+    return await database.run(put)
+
+
+async def _problems_of(database: Database, menu_id: int, number: int) -> list[Problem]:
+    version = await menus.version(database, menu_id, number)
+    if version is None:
+        raise LookupError(f"there is no version {number} of menu {menu_id}")
+    return await check(database, trees.read(version.tree))
 
 
 def fixed_parts(
