@@ -17,6 +17,14 @@ export function el(tag, attributes = {}, ...children) {
   return element;
 }
 
+/** An element of a picture. */
+export function svg(tag, attributes = {}, ...children) {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
 /** A stranger's text, kept apart from the direction of the text around it. */
 export function name(text) {
   return el("bdi", {}, text);

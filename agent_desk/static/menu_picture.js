@@ -1,7 +1,8 @@
 // A phone menu as a picture: what follows by itself stands below, what a key chooses stands beside,
 // with the key on its way. A way back to what stands elsewhere is named instead of drawn.
 
-const SVG = "http://www.w3.org/2000/svg";
+import { svg } from "./elements.js";
+
 // Four columns fit into the page where it is widest.
 const WIDTH = 154;
 const HEIGHT = 36;
@@ -9,13 +10,6 @@ const BESIDE = 64;
 const BEHIND = 28;
 const BELOW = 16;
 const LETTERS = 22;
-
-function svg(tag, attributes = {}, ...children) {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
 
 function short(text) {
   const letters = [...text];

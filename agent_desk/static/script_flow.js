@@ -1,18 +1,12 @@
 // A script's steps as a picture: each below what leads to it, with the answers on the ways between.
 
-const SVG = "http://www.w3.org/2000/svg";
+import { svg } from "./elements.js";
+
 const WIDTH = 150;
 const HEIGHT = 44;
 const BESIDE = 24;
 const BELOW = 56;
 const LETTERS = 18;
-
-function svg(tag, attributes = {}, ...children) {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
 
 const short = (text) => {
   const letters = [...text];
