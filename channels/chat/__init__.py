@@ -1,0 +1,1 @@
+"""Chat with visitors of the shop's site."""

@@ -1,0 +1,1 @@
+"""Fax: pages that came and pages that go."""

@@ -1,0 +1,1 @@
+"""Mail: its parsing, the inboxes that it comes by, and the letters that go out."""

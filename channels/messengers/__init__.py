@@ -1,0 +1,1 @@
+"""Messengers: WhatsApp through Twilio, a WeChat official account."""

@@ -1,0 +1,1 @@
+"""SMS: segments, words that stop it, and the providers that carry it."""
