@@ -19,7 +19,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import SecretStr, ValidationError
 
-from deskbell.settings import SECTIONS, Section, Settings
+from deskbell.setting_types import Section
+from deskbell.settings import SECTIONS, Settings
 
 __all__ = ["ConfigError", "Problem", "Settings", "effective", "load_settings", "reference"]
 

@@ -6,50 +6,32 @@ errors are told (deskbell/config.py does). Secrets are `SecretStr`: they print a
 
 from __future__ import annotations
 
-import os
 import re
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationInfo,
-    field_validator,
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+
+from deskbell.channel_settings import (
+    ChatSettings,
+    FaxSettings,
+    HallSettings,
+    InboxSettings,
+    MailSettings,
+    MessengersSettings,
+    SmsSettings,
 )
-
-
-def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
-    """Relative paths count from the configuration file's folder, not from where one stands."""
-    return Path((info.context or {}).get("folder", Path.cwd())) / path.expanduser()
-
-
-def _readable(path: Path | None) -> Path | None:
-    if path is not None and not os.access(path, os.R_OK):
-        raise ValueError(f"{path} does not exist or may not be read")
-    return path
-
-
-def _address(text: str) -> str:
-    try:
-        return str(ip_address(text))
-    except ValueError:
-        raise ValueError(f"{text!r} is not an IP address, such as 127.0.0.1 or ::1") from None
-
-
-FilePath = Annotated[Path, AfterValidator(_beside_the_file)]
-ReadableFile = Annotated[Path, AfterValidator(_beside_the_file), AfterValidator(_readable)]
-Port = Annotated[int, Field(ge=0, le=65535)]
-Address = Annotated[str, AfterValidator(_address)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+from deskbell.setting_types import (
+    Address,
+    FilePath,
+    Port,
+    ReadableFile,
+    Section,
+    WebAddress,
+    beside_the_file,
+)
 
 
 class DeskSettings(Section):
@@ -60,7 +42,7 @@ class DeskSettings(Section):
     ] = "127.0.0.1"
     port: Annotated[Port, Field(description="TCP port to listen on; 0 takes a free one.")] = 8080
     public_url: Annotated[
-        str,
+        WebAddress,
         Field(
             description="Address that browsers use when a proxy stands in front, such as "
             "https://desk.example.com. Empty: the listening address."
@@ -84,13 +66,6 @@ class DeskSettings(Section):
         ReadableFile | None,
         Field(description="PEM file of the certificate's private key."),
     ] = None
-
-    @field_validator("public_url")
-    @classmethod
-    def _is_a_web_address(cls, url: str) -> str:
-        if url and (urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname):
-            raise ValueError(f"{url!r} is not a web address, such as https://desk.example.com")
-        return url.rstrip("/")
 
     @field_validator("tls_key")
     @classmethod
@@ -121,7 +96,7 @@ class StoreSettings(Section):
             path = rest.removeprefix("/")
             if not path:
                 raise ValueError("sqlite:/// needs a file's path behind it")
-            return SecretStr(f"sqlite:///{_beside_the_file(Path(path), info)}")
+            return SecretStr(f"sqlite:///{beside_the_file(Path(path), info)}")
         if not urlsplit(f"postgresql://{rest}").path.strip("/"):
             raise ValueError("a PostgreSQL URL ends in /DATABASE")
         return url
@@ -374,6 +349,13 @@ class Settings(Section):
     numbers: NumbersSettings = Field(default_factory=NumbersSettings)
     wrap_up: WrapUpSettings = Field(default_factory=WrapUpSettings)
     menus: MenusSettings = Field(default_factory=MenusSettings)
+    inbox: InboxSettings = Field(default_factory=InboxSettings)
+    mail: MailSettings = Field(default_factory=MailSettings)
+    sms: SmsSettings = Field(default_factory=SmsSettings)
+    messengers: MessengersSettings = Field(default_factory=MessengersSettings)
+    chat: ChatSettings = Field(default_factory=ChatSettings)
+    hall: HallSettings = Field(default_factory=HallSettings)
+    fax: FaxSettings = Field(default_factory=FaxSettings)
     log: LogSettings = Field(default_factory=LogSettings)
 
     @field_validator("pbx")
@@ -394,5 +376,12 @@ SECTIONS: dict[str, type[Section]] = {
     "numbers": NumbersSettings,
     "wrap_up": WrapUpSettings,
     "menus": MenusSettings,
+    "inbox": InboxSettings,
+    "mail": MailSettings,
+    "sms": SmsSettings,
+    "messengers": MessengersSettings,
+    "chat": ChatSettings,
+    "hall": HallSettings,
+    "fax": FaxSettings,
     "log": LogSettings,
 }
