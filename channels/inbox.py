@@ -36,7 +36,8 @@ class Incoming:
     clock. `reply_to` are the Message-IDs that it answers, the nearest last.
 
     `conversation_id` is given where the channel itself knows it (chat, hall), `customer_id` only
-    where it is proven, `interaction_id` where the contact has one already (a fax call's).
+    where it is proven, `interaction_id` where the contact has one already (a fax call's), `queue`
+    where the writer has chosen one (a chat's topic): a conversation that this opens waits there.
     `automatic` is "" for what a person wrote, else "auto_reply", "list", "bounce" or "complaint".
     `is_authenticated` says whether the sender's address was proven (DKIM, SPF with alignment), None
     if nobody knows. `problems` are what could not be read, for people. `raw` is kept as it came.
@@ -60,6 +61,7 @@ class Incoming:
     conversation_id: int | None = None
     customer_id: int | None = None
     interaction_id: int | None = None
+    queue: str = ""
     files: Sequence[IncomingFile] = ()
     raw: bytes = b""
     problems: Sequence[str] = ()
