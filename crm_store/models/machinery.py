@@ -1,4 +1,4 @@
-"""The store's own machinery: the audit, facts and jobs.
+"""The store's own machinery: the audit, facts, jobs, and this installation's secrets.
 
 Owns the tables' form; the rules are in the module named for each noun.
 """
@@ -80,3 +80,13 @@ class JobRow(Table):
     error: Mapped[str] = mapped_column(default="")
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
+
+
+class InstallationSecret(Table):
+    """A secret of this installation, drawn once: what signed links are signed with."""
+
+    __tablename__ = "installation_secrets"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    value: Mapped[str] = mapped_column(String(100))
+    created_at: Mapped[datetime]
