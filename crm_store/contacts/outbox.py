@@ -61,6 +61,7 @@ async def write(
     )
     if known is not None:
         return known
+    now = datetime.now(UTC)
     message_id: int | None = await session.scalar(
         insert(OutboxMessage)
         .values(
@@ -71,7 +72,8 @@ async def write(
             customer_id=customer_id,
             interaction_id=interaction_id,
             written_by=actor,
-            written_at=datetime.now(UTC),
+            written_at=now,
+            due_at=now,
         )
         .returning(OutboxMessage.id)
     )

@@ -130,11 +130,58 @@ class CallbackState(StrEnum):
 
 
 class MessageState(StrEnum):
-    """A message in the outbox waits, was handed on, or could not be."""
+    """A message in the outbox waits, is being handed on, was accepted by the other side, reached
+    its reader, or could not be sent. An uncertain one may have been sent: a person decides."""
 
     WAITING = "waiting"
+    SENDING = "sending"
     SENT = "sent"
+    DELIVERED = "delivered"
     FAILED = "failed"
+    UNCERTAIN = "uncertain"
+    CANCELLED = "cancelled"
+
+
+class Purpose(StrEnum):
+    """Why a message goes out; a code goes before everything, a promotion after everything."""
+
+    ANSWER = "answer"
+    NOTICE = "notice"
+    CODE = "code"
+    PROMOTION = "promotion"
+    AUTOMATIC = "automatic"
+    TRANSCRIPT = "transcript"
+    NOTE = "note"
+
+
+class ConversationState(StrEnum):
+    """An open conversation is ours to answer, a waiting one the customer's; a snoozed one comes
+    back by itself."""
+
+    OPEN = "open"
+    WAITING = "waiting"
+    SNOOZED = "snoozed"
+    CLOSED = "closed"
+    SPAM = "spam"
+
+
+class AttachmentState(StrEnum):
+    OK = "ok"
+    REFUSED = "refused"
+
+
+class RuleMoment(StrEnum):
+    """When an inbox rule is asked: a message came, nobody has answered in time, it was closed."""
+
+    RECEIVED = "received"
+    UNANSWERED = "unanswered"
+    CLOSED = "closed"
+
+
+class SuggestionState(StrEnum):
+    OPEN = "open"
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
 
 
 class Severity(StrEnum):
@@ -207,6 +254,7 @@ class Table(DeclarativeBase):
         dict[str, list[int]]: JSON(),
         list[dict[str, Any]]: JSON(),
         list[str]: JSON(),
+        list[int]: JSON(),
         Segment: _stored(Segment),
         Channel: _stored(Channel),
         ContactKind: _stored(ContactKind),
@@ -214,6 +262,11 @@ class Table(DeclarativeBase):
         CallState: _stored(CallState),
         CallbackState: _stored(CallbackState),
         MessageState: _stored(MessageState),
+        Purpose: _stored(Purpose),
+        ConversationState: _stored(ConversationState),
+        AttachmentState: _stored(AttachmentState),
+        RuleMoment: _stored(RuleMoment),
+        SuggestionState: _stored(SuggestionState),
         OrderState: _stored(OrderState),
         JobState: _stored(JobState),
         Direction: _stored(Direction),

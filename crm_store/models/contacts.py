@@ -15,7 +15,6 @@ from crm_store.models.columns import (
     CallbackState,
     CallState,
     Channel,
-    MessageState,
     RowId,
     Table,
     TaskKind,
@@ -237,29 +236,3 @@ class SurveyAnswer(Table):
     question: Mapped[str] = mapped_column(String(100), primary_key=True)
     value: Mapped[int]
     at: Mapped[datetime]
-
-
-class OutboxMessage(Table):
-    """A message that is to go out. `recipient` is what the channel needs: E.164, an address."""
-
-    __tablename__ = "outbox_messages"
-    __table_args__ = (
-        Index(None, "customer_id", "written_at"),
-        Index(
-            "ix_outbox_messages_waiting",
-            "id",
-            postgresql_where=text("state = 'waiting'"),
-            sqlite_where=text("state = 'waiting'"),
-        ),
-    )
-
-    id: Mapped[int] = mapped_column(RowId, primary_key=True)
-    state: Mapped[MessageState] = mapped_column(default=MessageState.WAITING)
-    channel: Mapped[Channel]
-    recipient: Mapped[str]
-    text: Mapped[str]
-    idempotency_key: Mapped[str] = mapped_column(String(200), unique=True)
-    customer_id: Mapped[int | None] = mapped_column(RowId, ForeignKey("customers.id"))
-    interaction_id: Mapped[int | None] = mapped_column(RowId, ForeignKey("interactions.id"))
-    written_by: Mapped[str] = mapped_column(String(100))
-    written_at: Mapped[datetime]

@@ -14,7 +14,8 @@ from crm_store.models.columns import PhoneKind, RecordingPolicy, Role, RowId, Ta
 
 
 class Agent(Table):
-    """A person at the desk. `login` is also the queue member's name in Asterisk."""
+    """A person at the desk. `login` is also the queue member's name in Asterisk. So many chats,
+    and so many other conversations, are given to them at once (0: none)."""
 
     __tablename__ = "agents"
 
@@ -27,6 +28,8 @@ class Agent(Table):
     password_hash: Mapped[str] = mapped_column(default="")
     active: Mapped[bool] = mapped_column(default=True)
     phone: Mapped[PhoneKind] = mapped_column(default=PhoneKind.BROWSER)
+    chats_at_once: Mapped[int] = mapped_column(default=3)
+    written_at_once: Mapped[int] = mapped_column(default=8)
     created_at: Mapped[datetime]
 
 
@@ -73,7 +76,10 @@ class Queue(Table):
     by at most `wrap_up_extra_seconds`; after `missed_rings` unanswered rings an agent is paused (0:
     never). `script` is a script's code. VIPs and members pass those who came at most their head
     start before them; the agent who last served the customer is rung alone for
-    `preferred_agent_seconds` (0: not)."""
+    `preferred_agent_seconds` (0: not).
+
+    Of conversations: "pull" lets agents take them, "push" gives them to whoever has room. Targets
+    of the first answer and of the settlement count while the calendar `hours` is open."""
 
     __tablename__ = "queues"
 
@@ -96,6 +102,11 @@ class Queue(Table):
     vip_head_start_seconds: Mapped[int] = mapped_column(default=180)
     member_head_start_seconds: Mapped[int] = mapped_column(default=60)
     preferred_agent_seconds: Mapped[int] = mapped_column(default=8)
+    written_mode: Mapped[str] = mapped_column(String(10), default="pull")
+    first_answer_minutes: Mapped[int] = mapped_column(default=60)
+    resolution_minutes: Mapped[int] = mapped_column(default=1440)
+    chat_first_answer_seconds: Mapped[int] = mapped_column(default=60)
+    hours: Mapped[str] = mapped_column(String(100), default="house")
     position: Mapped[int] = mapped_column(default=0)
 
 

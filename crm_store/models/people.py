@@ -52,7 +52,11 @@ class Customer(Table):
 
 
 class ContactPoint(Table):
-    """A way to reach a customer. Several customers may share a value; one may have many."""
+    """A way to reach a customer. Several customers may share a value; one may have many.
+
+    `trouble` is "", "bounced", "complained" or "invalid". It is proven once the customer has shown
+    that it is theirs; `proven_by` says how.
+    """
 
     __tablename__ = "contact_points"
     __table_args__ = (
@@ -66,6 +70,10 @@ class ContactPoint(Table):
     value: Mapped[str]
     label: Mapped[str] = mapped_column(default="")
     created_at: Mapped[datetime]
+    trouble: Mapped[str] = mapped_column(String(20), default="")
+    trouble_at: Mapped[datetime | None]
+    proven_at: Mapped[datetime | None]
+    proven_by: Mapped[str] = mapped_column(String(100), default="")
 
 
 class Card(Table):

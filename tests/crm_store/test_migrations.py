@@ -38,7 +38,7 @@ async def test_migrations_make_exactly_the_models(database: Database) -> None:
 async def test_a_migrated_database_says_so_and_migrating_again_changes_nothing(
     database_url: str,
 ) -> None:
-    assert await revision(database_url) == newest_revision() == "0003"
+    assert await revision(database_url) == newest_revision() == "0004"
     await migrate(database_url)
     assert await revision(database_url) == newest_revision()
 
