@@ -26,6 +26,7 @@ from crm_store.bus import Bus
 from crm_store.contacts.callbacks import CallbackRecord
 from crm_store.database import Database
 from crm_store.job_worker import JobWorker
+from crm_store.jobs import Subscribers
 from crm_store.migrations import migrate
 from crm_store.models import RecordingPolicy
 from crm_store.people import customers
@@ -48,6 +49,7 @@ from cti.pbx.embedded import PbxSettings as EmbeddedSettings
 from cti.screen_pop import ScreenPops
 from cti.switchboard import AmiAddress, Switchboard
 from deskbell.call_verbs import LiveCallVerbs
+from deskbell.daily_round import DailyRound
 from deskbell.failure import CommandFailed
 from deskbell.menu_control import menu_control
 from deskbell.menus import Menus
@@ -110,7 +112,10 @@ class Service:
         url = self.settings.store.url.get_secret_value()
         self._progress("database: bringing the tables up to date")
         await migrate(url)
-        self.database = Database(url)
+        subscribers = Subscribers()
+        daily = DailyRound()
+        daily.add_to(subscribers)
+        self.database = Database(url, subscribers)
         self._stack.push_async_callback(self.database.close)
         agents = await agent_store.all_agents(self.database)
         all_queues = await queues.all_queues(self.database)
@@ -174,6 +179,7 @@ class Service:
         for callbacks in self._callbacks:
             await callbacks.start()
             self._stack.push_async_callback(callbacks.close)
+        await daily.begin(self.database)
         self._start_jobs()
         await self._wait_for_our_own_pbxs()
 
