@@ -77,6 +77,7 @@ from crm_store.models.machinery import (
     JobRow,
 )
 from crm_store.models.messages import (
+    AnswerDraft,
     Attachment,
     ChatSession,
     Conversation,
@@ -124,6 +125,7 @@ __all__ = [
     "AgentQueue",
     "AgentSkill",
     "AgentStateEntry",
+    "AnswerDraft",
     "Article",
     "ArticleFlag",
     "ArticleText",

@@ -227,8 +227,26 @@ class Mention(Table):
     seen_at: Mapped[datetime | None]
 
 
+class AnswerDraft(Table):
+    """What an agent has half written in a conversation: an answer, a note to colleagues, or both.
+    `channel` is "" for where the customer last wrote."""
+
+    __tablename__ = "answer_drafts"
+
+    conversation_id: Mapped[int] = mapped_column(
+        RowId, ForeignKey("conversations.id"), primary_key=True
+    )
+    agent: Mapped[str] = mapped_column(String(100), primary_key=True)
+    answer: Mapped[str] = mapped_column(default="")
+    note: Mapped[str] = mapped_column(default="")
+    channel: Mapped[str] = mapped_column(String(20), default="")
+    attachment_ids: Mapped[list[int]] = mapped_column(default=list)
+    saved_at: Mapped[datetime]
+
+
 class InboxRule(Table):
-    """When ... if all `conditions` hold ... then do the `actions`, in the order of `position`."""
+    """When ... if all `conditions` hold ... then do the `actions`, in the order of `position`.
+    `former` is what it was before its last change, for whoever takes that back."""
 
     __tablename__ = "inbox_rules"
 
@@ -239,6 +257,7 @@ class InboxRule(Table):
     moment: Mapped[RuleMoment]
     conditions: Mapped[list[dict[str, Any]]]
     actions: Mapped[list[dict[str, Any]]]
+    former: Mapped[dict[str, Any]] = mapped_column(default=dict)
     made_by: Mapped[str] = mapped_column(String(100))
     changed_at: Mapped[datetime]
     hits: Mapped[int] = mapped_column(BigInteger, default=0)

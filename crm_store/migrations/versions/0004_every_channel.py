@@ -28,6 +28,7 @@ def upgrade() -> None:
         sa.Column("moment", sa.String(length=20), nullable=False),
         sa.Column("conditions", sa.JSON(), nullable=False),
         sa.Column("actions", sa.JSON(), nullable=False),
+        sa.Column("former", sa.JSON(), nullable=False),
         sa.Column("made_by", sa.String(length=100), nullable=False),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("hits", sa.BigInteger(), nullable=False),
@@ -180,7 +181,12 @@ def upgrade() -> None:
         sa.Column("mail", sa.Text(), nullable=False),
         sa.Column("phone", sa.String(length=40), nullable=False),
         sa.Column("language", sa.String(length=20), nullable=False),
+        sa.Column("topic", sa.String(length=100), nullable=False),
         sa.Column("page", sa.Text(), nullable=False),
+        sa.Column("page_title", sa.Text(), nullable=False),
+        sa.Column("seen_message_id", sa.BigInteger(), nullable=False),
+        sa.Column("carried_message_id", sa.BigInteger(), nullable=False),
+        sa.Column("proof_asked_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("customer_id", RowId, nullable=True),
         sa.Column("consent_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -318,6 +324,22 @@ def upgrade() -> None:
     )
     op.create_index(
         op.f("ix_mentions_agent_seen_at"), "mentions", ["agent", "seen_at"], unique=False
+    )
+    op.create_table(
+        "answer_drafts",
+        sa.Column("conversation_id", RowId, nullable=False),
+        sa.Column("agent", sa.String(length=100), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("channel", sa.String(length=20), nullable=False),
+        sa.Column("attachment_ids", sa.JSON(), nullable=False),
+        sa.Column("saved_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["conversation_id"],
+            ["conversations.id"],
+            name=op.f("fk_answer_drafts_conversation_id"),
+        ),
+        sa.PrimaryKeyConstraint("conversation_id", "agent", name=op.f("pk_answer_drafts")),
     )
     _widen_what_there_is()
 
