@@ -1,0 +1,1 @@
+"""The web hall: the customers' own pages, with their own sign-in."""
