@@ -315,3 +315,15 @@ class CallerIdentified(CallSignal, frozen=True, kw_only=True):
 
     customer_id: int
     by: str
+
+
+class ChatPresence(Signal, frozen=True, kw_only=True):
+    """The visitor of a chat has its page open, or not, and is writing just now, or not.
+
+    `seen_message_id` is the last message that they have seen.
+    """
+
+    conversation_id: int
+    present: bool
+    typing: bool = False
+    seen_message_id: int = 0
