@@ -199,6 +199,17 @@ class AgentControl:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HallParts:
+    """What the customers' own pages are given (agent_desk/hall)."""
+
+    is_open: bool = True
+    """Whether there is a hall at all."""
+
+    session_days: float = 30.0
+    """A customer's session ends this long after the sign-in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeskParts:
     """All that `create_app` needs.
 
@@ -225,6 +236,8 @@ class DeskParts:
     "" when all of it did, "later" when a link is down (it takes them when it is back), "reload"
     when somebody must reload their own Asterisk, "refused" when it would not be a sound PBX: two
     things with one number, say."""
+
+    hall: HallParts = field(default_factory=HallParts)
 
     region: str = "CN"
     """Region (ISO 3166) in which a number without a country code is read."""

@@ -1,8 +1,9 @@
 """The gate: who a request comes from, and whether it may pass.
 
 Owns sessions' cookies, roles, CSRF, the Origin check, security headers, and the form in which an
-error is told (JSON under /api/, a page elsewhere). A route that is not in the table of app.py, or
-whose access is not given, is refused. Refuses to know what the pages do.
+error is told (JSON under /api/, a page elsewhere). Under /hall it looks at customers' sessions, and
+elsewhere at agents': neither opens the other's pages. A route that is not in the table of app.py,
+or whose access is not given, is refused. Refuses to know what the pages do.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from agent_desk.entrance.visitor import (
     origin_is_ours,
     session_if_any,
 )
+from agent_desk.hall import frame as hall_frame
+from agent_desk.hall import visitor as hall
 from agent_desk.languages import accepted_languages, chosen
 from agent_desk.parts import AgentActionRefused
 from agent_desk.rendering import page
@@ -45,6 +48,7 @@ class Access(Enum):
     """Who may use a route. A page sends a stranger to the sign-in, the API answers 401."""
 
     EVERYBODY = "everybody"
+    CUSTOMERS = "customers"
     AGENTS = "agents"
     SUPERVISORS = "supervisors"
     SUPERVISORS_OR_LOOPBACK = "supervisors or loopback"
@@ -163,7 +167,10 @@ def gate(routes: tuple[Route, ...]) -> list[Middleware]:
 
 
 async def _recognise(request: web.Request) -> None:
-    """Find the session, and the language that its agent reads."""
+    """Find the session, and the language that its agent, or its customer, reads."""
+    if hall.in_hall(request.path):
+        await hall.recognise(request)
+        return
     accepted = accepted_languages(request.headers.get("Accept-Language", ""))
     picked = request.cookies.get(LANGUAGE_COOKIE)
     token = request.cookies.get(SESSION_COOKIE)
@@ -179,6 +186,12 @@ def _check_access(request: web.Request, route: Route) -> web.StreamResponse | No
     session = session_if_any(request)
     if route.access is Access.EVERYBODY:
         return None
+    if route.access is Access.CUSTOMERS:
+        if hall.customer_if_any(request) is not None:
+            return None
+        if route.method == "GET":
+            raise web.HTTPSeeOther("/hall/sign-in?next=" + quote(request.path_qs, safe=""))
+        raise web.HTTPUnauthorized
     if route.access is Access.SUPERVISORS_OR_LOOPBACK and _comes_from_this_machine(request):
         return None
     if session is None:
@@ -195,7 +208,7 @@ async def _check_csrf(request: web.Request) -> None:
     _ = language_of(request)
     if not origin_is_ours(request):
         raise web.HTTPForbidden(text=_("This request came from another site and was refused."))
-    session = session_if_any(request)
+    session = session_if_any(request) or hall.customer_if_any(request)
     expected = session.csrf_token if session else request.cookies.get(FORM_COOKIE, "")
     given = request.headers.get(CSRF_HEADER, "")
     if not given and request.content_type == "application/x-www-form-urlencoded":
@@ -241,4 +254,6 @@ def tell_error(request: web.Request, status: int, said: str | None) -> web.Respo
         )
     if _speaks_json(request):
         return json_answer({"error": said}, status)
+    if hall.in_hall(request.path):
+        return hall_frame.error_page(request, status, said)
     return page(request, "error.html", status=status, message=said, error_status=status)
