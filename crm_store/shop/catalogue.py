@@ -27,6 +27,9 @@ SHORTEST = 3
 LONGEST = 13
 """How many digits an item number has: a shop's own up to a bar code's."""
 
+MOST_WORDS = 6
+"""Words beyond these are not looked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Product:
@@ -85,6 +88,31 @@ async def products(database: Database, *, limit: int = 100, skip: int = 0) -> li
             Product(row.item_number, row.names, row.price_minor, row.currency)
             for row in await session.scalars(query.limit(limit).offset(skip))
         ]
+
+
+async def search(
+    database: Database, text: str, *, limit: int = 100, skip: int = 0
+) -> list[Product]:
+    """What is sold and has all these words in its names, or begins with that item number; without
+    its stock, by item number. Capital letters are small ones (on SQLite, those of English)."""
+    words = text.lower().split()[:MOST_WORDS]
+    digits = fold_letters(text).strip()
+    number = digits if digits.isascii() and digits.isdigit() else ""
+    each = _NAMES[database.is_sqlite]
+    has = [
+        f"EXISTS (SELECT 1 FROM {each} n WHERE lower(n.value) LIKE ${place} ESCAPE '!')"  # noqa: S608 - our own words
+        for place in range(4, 4 + len(words))
+    ]
+    rows = await database.fetch(
+        "SELECT p.item_number, p.names, p.price_minor, p.currency FROM products p"  # noqa: S608
+        f" WHERE p.active AND (($1 <> '' AND p.item_number LIKE $1 || '%')"
+        f" OR ({' AND '.join(has) or 'TRUE'})) ORDER BY p.item_number LIMIT $2 OFFSET $3",
+        number,
+        limit,
+        skip,
+        *(f"%{_plain_like(word)}%" for word in words),
+    )
+    return [Product(item, orjson.loads(names), price, kept) for item, names, price, kept in rows]
 
 
 async def save(
@@ -185,6 +213,12 @@ async def set_stock(
             )
         )
 
+
+def _plain_like(word: str) -> str:
+    return word.replace("!", "!!").replace("%", "!%").replace("_", "!_")
+
+
+_NAMES = {True: "json_each(p.names)", False: "json_each_text(p.names)"}
 
 _PRODUCT = """
 SELECT p.item_number, p.names, p.price_minor, p.currency,

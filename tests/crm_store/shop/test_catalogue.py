@@ -95,3 +95,35 @@ async def test_what_cannot_be_is_refused(shop: Database) -> None:
             await catalogue.set_stock(transaction, "2002", [("roof", 1)])
         with pytest.raises(ValueError, match="nothing"):
             await catalogue.set_stock(transaction, "2002", [("floor", -1)])
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", ["1001", "2002"]),
+        ("kett", ["2002"]),
+        ("KETTLE wat", ["2002"]),
+        ("kettle coat", []),
+        ("热水", ["2002"]),
+        ("20", ["2002"]),
+        ("２００２", ["2002"]),
+        ("%", ["1001"]),
+        ("_", []),
+        ("!", []),
+        ("100%", ["1001"]),
+        ("'; DROP TABLE products", []),
+    ],
+)
+async def test_products_are_found_by_words_of_any_of_their_names(
+    shop: Database, text: str, found: list[str]
+) -> None:
+    async with shop.transaction() as transaction:
+        for item, names in (
+            ("2002", {"en": "Water kettle", "zh": "电热水壶"}),
+            ("1001", {"en": "Coat of 100% wool"}),
+        ):
+            await catalogue.save(
+                transaction, item=item, names=names, price_minor=5, currency="CNY", actor="sara"
+            )
+    assert [one.item_number for one in await catalogue.search(shop, text)] == found
+    assert await catalogue.search(shop, text, limit=1, skip=len(found)) == []
