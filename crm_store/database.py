@@ -36,6 +36,7 @@ JOBS_CHANNEL = "deskbell_jobs"
 _REPEATABLE = {"40001", "40P01"}  # serialization_failure, deadlock_detected
 
 T = TypeVar("T")
+Listener = Callable[[Sequence[Fact]], None]
 
 
 class Transaction:
@@ -44,10 +45,12 @@ class Transaction:
     def __init__(self, session: AsyncSession, subscribers: Subscribers) -> None:
         self.session = session
         self.wakes_a_worker = False
+        self.emitted: list[Fact] = []
         self._subscribers = subscribers
 
     async def emit(self, *facts: Fact) -> None:
         """Write facts, and one job for each subscriber of each."""
+        self.emitted += facts
         if facts and await jobs.write_facts(self.session, facts, self._subscribers):
             self.wakes_a_worker = True
 
@@ -92,6 +95,7 @@ class Database:
         self.patience_s = patience_s
         self.job_written = asyncio.Event()
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._listeners: list[Listener] = []
         self._writing = create_engine(self.url, pool_timeout_s=patience_s)
         self._reading = self._writing
         self._fast: FastReader
@@ -119,6 +123,23 @@ class Database:
             await session.commit()
         if transaction.wakes_a_worker:
             self.job_written.set()
+        if transaction.emitted:
+            self._tell(transaction.emitted)
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Tell `listener` the facts of each transaction of this process, after it is committed;
+        what is returned ends that. A hint for live pages: what must not be lost is a subscriber.
+        """
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def _tell(self, facts: Sequence[Fact]) -> None:
+        for listener in list(self._listeners):
+            try:
+                listener(facts)
+            except Exception:
+                # The transaction is committed: whoever wrote it must not hear that it failed.
+                log.exception("a listener of facts failed")
 
     async def run(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Do `work` in a transaction; all of it again if PostgreSQL broke a deadlock with us."""

@@ -147,6 +147,47 @@ class MessageWanted(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MessageReceived(Fact):
+    """A customer has written; it is in its conversation, which has changed by it."""
+
+    message_id: int
+    conversation_id: int
+    channel: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageWritten(Fact):
+    """One of ours, or a note, is in its conversation, which has changed by it; `direction` is
+    "outbound" or "internal"."""
+
+    message_id: int
+    conversation_id: int
+    channel: str
+    direction: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationChanged(Fact):
+    """A conversation changed by something else than a message; `what` is "opened", "assigned",
+    "queue", "state", "targets", "tags", "subject", "customer", "merged" or "split"."""
+
+    conversation_id: int
+    what: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryChanged(Fact):
+    """What became of a conversation's message on its way out; `state` is crm_store's
+    MessageState. Messages without a conversation have no such fact."""
+
+    outbox_id: int
+    message_id: int
+    conversation_id: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderPlaced(Fact):
     order_id: int
     customer_id: int | None

@@ -34,6 +34,7 @@ class EntryKind(StrEnum):
     COMPLAINT = "complaint"
     ARTICLE = "article"
     ORDER = "order"
+    MESSAGE = "message"
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ class Conversation(Table):
     in its queue, as `queue_places` has it: the higher is served first. `waiting_since` is the
     moment of the first message of theirs that nobody has answered. `version` grows by one with
     each change, so that two who change at once are told. One that was merged into another has no
-    messages of its own; `moved_messages` are those that went along.
+    messages of its own; `moved` are the rows that went along, by table.
     """
 
     __tablename__ = "conversations"
@@ -74,7 +74,7 @@ class Conversation(Table):
     closed_at: Mapped[datetime | None]
     snoozed_until: Mapped[datetime | None]
     merged_into: Mapped[int | None] = mapped_column(RowId)
-    moved_messages: Mapped[list[int]] = mapped_column(default=list)
+    moved: Mapped[dict[str, list[int]]] = mapped_column(default=dict)
     version: Mapped[int] = mapped_column(default=1)
 
 

@@ -383,13 +383,13 @@ async def test_publishing_while_callers_are_inside(house: House) -> None:
     ]
     for _ in inside:
         await asyncio.wait_for(arrived.acquire(), 60)
-    found = await menus.of_code(house.database, "main")
+    found = await menus.MENUS.of_code(house.database, "main")
     assert found is not None
     nodes = [{"kind": "queue", "id": "people"}]
     async with house.database.transaction() as transaction:
         tree = _tree(start="people", nodes=nodes)
-        number = await menus.add_version(transaction, found.id, tree, actor="test")
-        await menus.publish(transaction, found.id, number, problems=(), actor="test")
+        number = await menus.MENUS.add_version(transaction, found.id, tree, actor="test")
+        await menus.MENUS.publish(transaction, found.id, number, problems=(), actor="test")
     await house.menus.reload()
     published.set()
     for heard in await asyncio.gather(*inside):
@@ -404,18 +404,18 @@ async def test_publishing_while_callers_are_inside(house: House) -> None:
 
 
 async def test_two_supervisors_save_and_publish_at_once(stage: Stage) -> None:
-    found = await menus.of_code(stage.database, "main")
+    found = await menus.MENUS.of_code(stage.database, "main")
     assert found is not None
 
     async def save_and_publish(who: int) -> int:
         async with stage.database.transaction() as transaction:
-            number = await menus.add_version(
+            number = await menus.MENUS.add_version(
                 transaction, found.id, _tree(start="welcome"), actor=f"s{who}"
             )
-            await menus.publish(transaction, found.id, number, problems=(), actor=f"s{who}")
+            await menus.MENUS.publish(transaction, found.id, number, problems=(), actor=f"s{who}")
         return number
 
     numbers = await asyncio.gather(*(save_and_publish(who) for who in range(8)))
     assert len(set(numbers)) == 8
-    used = (await menus.in_use(stage.database))["main"]
+    used = (await menus.MENUS.used_now(stage.database))["main"]
     assert used.number in numbers

@@ -129,7 +129,7 @@ def upgrade() -> None:
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("snoozed_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("merged_into", RowId, nullable=True),
-        sa.Column("moved_messages", sa.JSON(), nullable=False),
+        sa.Column("moved", sa.JSON(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
             ["customer_id"], ["customers.id"], name=op.f("fk_conversations_customer_id")
@@ -496,6 +496,9 @@ def _widen_what_there_is() -> None:
     )
     op.add_column(
         "queues", sa.Column("hours", sa.String(length=100), nullable=False, server_default="house")
+    )
+    op.add_column(
+        "script_versions", sa.Column("published_by", sa.String(length=100), nullable=True)
     )
 
 

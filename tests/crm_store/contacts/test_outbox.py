@@ -26,7 +26,7 @@ async def test_a_message_waits_and_says_so_once(database: Database) -> None:
     third = await _write(database, "another")
     waiting = await outbox.waiting(database)
     assert [message.id for message in waiting] == [first, second, third]
-    assert (waiting[0].to, waiting[0].channel, waiting[0].text) == (
+    assert (waiting[0].recipient, waiting[0].channel, waiting[0].text) == (
         NUMBER, Channel.SMS, "您的投诉编号 1234 5674",
     )  # fmt: skip
     async with database.reading() as session:

@@ -1,0 +1,424 @@
+"""Messages: what was written in a conversation, in, out or among agents.
+
+Owns that a message is kept once under the key that the other side has for it, and what it does to
+its conversation: whose turn it is, since when somebody waits, what a list shows of it. Emits
+MessageReceived and MessageWritten. Sends nothing: `outbox` has what is to go out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import and_, insert, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from crm_store import audit, text_search
+from crm_store.contacts.attachments import FileRecord, of_messages
+from crm_store.database import Database, Transaction
+from crm_store.facts import Fact, MessageReceived, MessageWritten
+from crm_store.models import (
+    Channel,
+    Conversation,
+    ConversationState,
+    Interaction,
+    Mention,
+    Message,
+    MessageState,
+    OutboxMessage,
+)
+from crm_store.signals import Direction
+from crm_store.text_search import EntryKind, NewEntry
+
+LONGEST_KEY = 400
+LONGEST_PREVIEW = 200
+# Words beyond this are found no more: a mail of a megabyte is a log file, not a letter.
+LONGEST_SEARCHED = 50_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewMessage:
+    """A message to be kept; the fields are the table's (models/messages.py).
+
+    `external_key` is "" for what the other side has no key for.
+    """
+
+    conversation_id: int
+    direction: Direction
+    channel: Channel
+    text: str = ""
+    external_key: str = ""
+    message_id: str = ""
+    author: str = ""
+    sender: str = ""
+    sender_name: str = ""
+    recipients: Sequence[str] = ()
+    subject: str = ""
+    quoted: str = ""
+    html: str = ""
+    language: str = ""
+    at: datetime | None = None
+    sent_at: datetime | None = None
+    raw_file: str = ""
+    problems: Sequence[str] = ()
+    automatic: str = ""
+    is_authenticated: bool | None = None
+    mentions: Sequence[str] = ()
+
+    @property
+    def reopens(self) -> bool:
+        """Whether a person wrote this to us, so that somebody must look at it."""
+        return self.direction is Direction.INBOUND and not self.automatic
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """What became of a message of ours on its way; costs in millionths of the currency."""
+
+    outbox_id: int
+    state: MessageState
+    error: str
+    segments: int | None
+    cost_micros: int | None
+    cost_currency: str
+    repeats: int
+    due_at: datetime
+    sent_at: datetime | None
+    delivered_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageRecord:
+    """A message as it stands in its conversation. `delivery` is None for what needs no outbox."""
+
+    id: int
+    conversation_id: int
+    direction: Direction
+    channel: Channel
+    external_key: str | None
+    message_id: str
+    author: str
+    sender: str
+    sender_name: str
+    recipients: list[str]
+    subject: str
+    text: str
+    quoted: str
+    html: str
+    language: str
+    at: datetime
+    sent_at: datetime | None
+    raw_file: str
+    problems: list[str]
+    automatic: str
+    is_authenticated: bool | None
+    mentions: list[str] = field(default_factory=list)
+    files: list[FileRecord] = field(default_factory=list)
+    delivery: Delivery | None = None
+
+
+# ---- writing -------------------------------------------------------------------------------------
+
+
+async def store(transaction: Transaction, new: NewMessage) -> tuple[int, bool]:
+    """Keep a message; its id, and False if it was known already by its channel and key.
+
+    A message of the customer's opens its conversation again, unless it is automatic or spam; ours
+    makes it wait for them, unless it is automatic; a note changes neither. What was merged away
+    goes into what it was merged into. Raises LookupError if there is no such conversation.
+    """
+    session = transaction.session
+    connection = await session.connection()
+    at = new.at or datetime.now(UTC)
+    conversation = await _conversation(session, new.conversation_id)
+    make = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
+    key = kept_key(new.external_key)
+    written = await connection.execute(
+        make(Message.__table__)  # type: ignore[arg-type]
+        .values(
+            conversation_id=conversation.id,
+            direction=new.direction,
+            channel=new.channel,
+            external_key=key,
+            message_id=new.message_id,
+            author=new.author,
+            sender=new.sender,
+            sender_name=new.sender_name,
+            recipients=list(new.recipients),
+            subject=new.subject,
+            text=new.text,
+            quoted=new.quoted,
+            html=new.html,
+            language=new.language,
+            at=at,
+            sent_at=new.sent_at,
+            raw_file=new.raw_file,
+            problems=list(new.problems),
+            automatic=new.automatic,
+            is_authenticated=new.is_authenticated,
+        )
+        .on_conflict_do_nothing(index_elements=["channel", "external_key"])
+        .returning(Message.id)
+    )
+    message_id = written.scalar_one_or_none()
+    if message_id is None:
+        return await _known(session, new.channel, key), False
+    if new.mentions:
+        rows = [
+            {"message_id": message_id, "agent": agent, "seen_at": None}
+            for agent in dict.fromkeys(new.mentions)
+        ]
+        await connection.execute(insert(Mention.__table__), rows)  # type: ignore[arg-type]
+    await connection.execute(
+        update(Conversation.__table__)  # type: ignore[arg-type]
+        .where(Conversation.id == conversation.id)
+        .values(_after(conversation, new, at))
+    )
+    if conversation.state is ConversationState.CLOSED and new.reopens:
+        await connection.execute(
+            update(Interaction.__table__)  # type: ignore[arg-type]
+            .where(Interaction.id == conversation.interaction_id)
+            .values(closed_at=None)
+        )
+    await text_search.index_new(
+        transaction,
+        [
+            NewEntry(
+                EntryKind.MESSAGE,
+                message_id,
+                conversation.customer_id,
+                at,
+                _searched(new),
+            )
+        ],
+    )
+    fact: Fact
+    if new.direction is Direction.INBOUND:
+        fact = MessageReceived(
+            message_id=message_id, conversation_id=conversation.id, channel=new.channel.value
+        )
+    else:
+        fact = MessageWritten(
+            message_id=message_id,
+            conversation_id=conversation.id,
+            channel=new.channel.value,
+            direction=new.direction.value,
+        )
+    await transaction.emit(fact)
+    return message_id, True
+
+
+async def mentions_seen(
+    transaction: Transaction, agent: str, conversation_id: int, *, at: datetime | None = None
+) -> int:
+    """The agent has read what names them in this conversation; how many such notes there were."""
+    in_it = select(Message.id).where(Message.conversation_id == conversation_id)
+    done = await transaction.session.execute(
+        update(Mention)
+        .where(Mention.agent == agent, Mention.seen_at.is_(None), Mention.message_id.in_(in_it))
+        .values(seen_at=at or datetime.now(UTC))
+        .returning(Mention.message_id)
+    )
+    return len(done.all())
+
+
+def kept_key(external_key: str) -> str | None:
+    """A key as the table holds it: a long one by its digest, since an index has its limits."""
+    if not external_key:
+        return None
+    if len(external_key) <= LONGEST_KEY and "\0" not in external_key:
+        return external_key
+    return "sha256:" + hashlib.sha256(external_key.encode("utf-8", "replace")).hexdigest()
+
+
+def preview_of(text: str, subject: str = "") -> str:
+    """What a list shows of a message."""
+    said = " ".join((text or subject)[: LONGEST_PREVIEW * 4].split())
+    return said if len(said) <= LONGEST_PREVIEW else said[: LONGEST_PREVIEW - 1] + "…"
+
+
+# ---- reading -------------------------------------------------------------------------------------
+
+
+async def of_conversation(
+    database: Database,
+    conversation_id: int,
+    *,
+    before: tuple[datetime, int] | None = None,
+    limit: int = 50,
+) -> list[MessageRecord]:
+    """A conversation's messages with files and delivery, the newest first; `before` is the moment
+    and the id of the last one of the former page."""
+    query = select(Message).where(Message.conversation_id == conversation_id)
+    if before is not None:
+        at, message_id = before
+        query = query.where(or_(Message.at < at, and_(Message.at == at, Message.id < message_id)))
+    newest_first = query.order_by(Message.at.desc(), Message.id.desc()).limit(limit)
+    async with database.reading() as session:
+        return await _records(session, (await session.scalars(newest_first)).all())
+
+
+async def find(database: Database, message_id: int) -> MessageRecord | None:
+    async with database.reading() as session:
+        row = await session.get(Message, message_id)
+        return (await _records(session, [row]))[0] if row is not None else None
+
+
+async def known(database: Database, channel: Channel, external_key: str) -> tuple[int, int] | None:
+    """The ids of the message that has this key, and of its conversation; None for a new key."""
+    query = select(Message.id, Message.conversation_id).where(
+        Message.channel == channel, Message.external_key == kept_key(external_key)
+    )
+    async with database.reading() as session:
+        row = (await session.execute(query)).one_or_none()
+        return (row[0], row[1]) if row is not None else None
+
+
+async def _records(session: AsyncSession, rows: Sequence[Message]) -> list[MessageRecord]:
+    ids = [row.id for row in rows]
+    files = await of_messages(session, ids)
+    deliveries = await deliveries_of(session, ids)
+    mentions: dict[int, list[str]] = {}
+    notes = [row.id for row in rows if row.direction is Direction.INTERNAL]
+    if notes:
+        for one in await session.scalars(
+            select(Mention).where(Mention.message_id.in_(notes)).order_by(Mention.agent)
+        ):
+            mentions.setdefault(one.message_id, []).append(one.agent)
+    return [
+        MessageRecord(
+            **{name: getattr(row, name) for name in _FIELDS},
+            mentions=mentions.get(row.id, []),
+            files=files.get(row.id, []),
+            delivery=deliveries.get(row.id),
+        )
+        for row in rows
+    ]
+
+
+async def deliveries_of(session: AsyncSession, message_ids: Iterable[int]) -> dict[int, Delivery]:
+    """What became of these messages, by their ids; those without a row in the outbox have none."""
+    wanted = list(message_ids)
+    if not wanted:
+        return {}
+    rows = await session.scalars(
+        select(OutboxMessage).where(OutboxMessage.message_id.in_(wanted)).order_by(OutboxMessage.id)
+    )
+    found: dict[int, Delivery] = {}
+    for row in rows:
+        assert row.message_id is not None
+        found[row.message_id] = Delivery(
+            outbox_id=row.id,
+            state=row.state,
+            error=row.error,
+            segments=row.segments,
+            cost_micros=row.cost_micros,
+            cost_currency=row.cost_currency,
+            repeats=row.repeats,
+            due_at=row.due_at,
+            sent_at=row.sent_at,
+            delivered_at=row.delivered_at,
+        )
+    return found
+
+
+# ---- what a message does to its conversation -----------------------------------------------------
+
+
+async def _conversation(session: AsyncSession, conversation_id: int) -> Any:
+    """The conversation's row, locked; the one that it was merged into, if it was."""
+    wanted: int | None = conversation_id
+    while True:
+        row = (await session.execute(_CONVERSATION.where(Conversation.id == wanted))).one_or_none()
+        if row is None:
+            raise LookupError(f"there is no conversation {wanted}")
+        if row.merged_into is None:
+            return row
+        wanted = row.merged_into
+
+
+_CONVERSATION = select(
+    Conversation.id,
+    Conversation.interaction_id,
+    Conversation.customer_id,
+    Conversation.state,
+    Conversation.waiting_since,
+    Conversation.first_answered_at,
+    Conversation.last_message_at,
+    Conversation.merged_into,
+).with_for_update()
+
+
+def _after(conversation: Any, new: NewMessage, at: datetime) -> dict[str, Any]:
+    """The conversation's values after this message."""
+    values: dict[str, Any] = {"version": Conversation.version + 1}
+    if new.direction is Direction.INTERNAL:
+        return values
+    if at >= conversation.last_message_at:
+        values["last_message_at"] = at
+        values["preview"] = preview_of(new.text, new.subject)
+    if new.direction is Direction.INBOUND:
+        if new.automatic in ("auto_reply", "bounce", "complaint"):
+            return values
+        if new.sender:
+            values |= {"channel": new.channel, "address": new.sender}
+            if new.recipients:
+                values["our_address"] = new.recipients[0]
+        if new.automatic or conversation.state is ConversationState.SPAM:
+            return values
+        values |= {"state": ConversationState.OPEN, "snoozed_until": None, "closed_at": None}
+        if conversation.waiting_since is None:
+            values["waiting_since"] = at
+    elif not new.automatic:
+        values["waiting_since"] = None
+        if conversation.first_answered_at is None:
+            values["first_answered_at"] = at
+        if conversation.state is ConversationState.OPEN:
+            values["state"] = ConversationState.WAITING
+    return values
+
+
+async def _known(session: AsyncSession, channel: Channel, key: str | None) -> int:
+    return int(
+        (
+            await session.execute(
+                select(Message.id).where(Message.channel == channel, Message.external_key == key)
+            )
+        ).scalar_one()
+    )
+
+
+def _searched(new: NewMessage) -> list[str]:
+    agent = "" if new.author == audit.SYSTEM else new.author
+    texts = [new.subject, new.text, new.sender_name, new.sender, agent]
+    return [text[:LONGEST_SEARCHED] for text in dict.fromkeys(texts) if text]
+
+
+_FIELDS = (
+    "id",
+    "conversation_id",
+    "direction",
+    "channel",
+    "external_key",
+    "message_id",
+    "author",
+    "sender",
+    "sender_name",
+    "recipients",
+    "subject",
+    "text",
+    "quoted",
+    "html",
+    "language",
+    "at",
+    "sent_at",
+    "raw_file",
+    "problems",
+    "automatic",
+    "is_authenticated",
+)
