@@ -38,12 +38,12 @@ async def reached(settings: Settings) -> AsyncIterator[Finding]:
 
 async def published(database: Database) -> AsyncIterator[Finding]:
     """Whether there is a menu, and nothing wrong with it. Raises a database error."""
-    used = await menus.in_use(database)
+    used = await menus.MENUS.used_now(database)
     if not used:
         yield warn(TOPIC, "none is published", f"publish one at /setup; {PEOPLE}")
     for code, version in sorted(used.items()):
         try:
-            found = await publishing.check(database, trees.read(version.tree))
+            found = await publishing.check(database, trees.read(version.content))
         except trees.MalformedTree as error:
             yield fail(TOPIC, f"{code}, version {version.number}: {error}", "publish another one")
             continue

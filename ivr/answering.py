@@ -156,9 +156,9 @@ class PhoneMenus:
             own.setdefault(code, {})[language] = text
         found: dict[str, Tree] = {}
         versions: dict[str, int] = {}
-        for code, version in (await menus.in_use(self._database)).items():
+        for code, version in (await menus.MENUS.used_now(self._database)).items():
             try:
-                found[code] = trees.read(version.tree)
+                found[code] = trees.read(version.content)
             except trees.MalformedTree as error:
                 log.error("menu %s, version %d, is no menu: %s", code, version.number, error)
                 continue

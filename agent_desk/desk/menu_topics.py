@@ -16,8 +16,8 @@ async def menu_topics(database: Database, _: Language) -> dict[str, str]:
     as a choice or a greeting, are not among them."""
     titles = _titles(_)
     found = dict(titles)
-    for version in (await menus.in_use(database)).values():
-        for node in version.tree.get("nodes", ()):
+    for version in (await menus.MENUS.used_now(database)).values():
+        for node in version.content.get("nodes", ()):
             about = titles.get(node.get("function") or node.get("kind"))
             if about is not None:
                 found[node["id"]] = about

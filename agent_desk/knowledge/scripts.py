@@ -91,7 +91,7 @@ async def go_on(request: web.Request) -> web.StreamResponse:
     run = await scripts.run_of(database, found.id, login) if found else None
     if found is None or run is None:
         raise web.HTTPNotFound
-    step = script_steps.find(run.version.steps, run.step)
+    step = script_steps.find(run.version.content, run.step)
     if step is None or wish.get("step") != step.id:
         return await _answer(request, call, run, text_of(wish, "language"))
     try:
@@ -100,7 +100,7 @@ async def go_on(request: web.Request) -> web.StreamResponse:
         said = wrong_answer(error.kind, language_of(request))
         return json_answer({"error": said, "field": error.field}, 400)
     answers = dict(run.answers) | own
-    target, finished = _target(run.version.steps, step, answers, to)
+    target, finished = _target(run.version.content, step, answers, to)
     refused: list[str] = []
     customer = customer_of(request, call)
     async with database.transaction() as transaction:
@@ -228,10 +228,10 @@ async def _dispositions(request: web.Request) -> dict[str, str]:
 
 async def _preview(request: web.Request, call: Mapping[str, Any]) -> web.StreamResponse:
     current = await scripts.of_queue(request.app[PARTS].database, call["queue"])
-    if current is None or not current[1].steps:
+    if current is None or not current[1].content:
         return json_answer({"script": None})
     script, version = current
-    run = Run(0, script, version, version.steps[0].id, {}, None)
+    run = Run(0, script, version, version.content[0].id, {}, None)
     return await _answer(request, call, run, text_of(request.query, "language"), preview=True)
 
 
@@ -241,7 +241,7 @@ async def _answer(
     reader = language_of(request)
     customer = customer_of(request, call)
     spoken = language if language in NAMES else language_to_speak(request, customer)
-    steps = run.version.steps
+    steps = run.version.content
     step = script_steps.find(steps, run.step) or steps[0]
     return json_answer(
         {

@@ -69,9 +69,9 @@ async def read_sentences(database: Database) -> list[Sentence]:
     for (code, language), text in (await prompt_recordings.own_texts(database)).items():
         own.setdefault(code, {})[language] = text
     found = {}
-    for code, version in (await menus.in_use(database)).items():
+    for code, version in (await menus.MENUS.used_now(database)).items():
         try:
-            found[code] = trees.read(version.tree)
+            found[code] = trees.read(version.content)
         except trees.MalformedTree:
             continue
     published = Published(trees=found, own_texts=own)

@@ -169,7 +169,7 @@ async def _read(request: web.Request, form: SetupForm, before: QueueRecord) -> Q
     script = form.text("script")
     if script and script != before.script:
         script = form.choice(
-            "script", {one.code: one for one in await scripts.all_scripts(database)}
+            "script", {one.code: one for one in await scripts.SCRIPTS.everything(database)}
         )
     exit_key = form.choice("exit_key", frozenset({"", *"0123456789*#"}))
     exit_target = form.choice("exit_target", elsewhere) if exit_key else ""
@@ -251,7 +251,7 @@ async def _form(
         for other in await queues.all_queues(database)
         if other.name != queue.name
     ]
-    found = await scripts.all_scripts(database)
+    found = await scripts.SCRIPTS.everything(database)
     return setup_page(
         request,
         "setup/queue.html",

@@ -1,7 +1,7 @@
-"""Scripts: guided conversations in versions that are never changed, and agents' runs through them.
+"""Scripts: guided conversations in versions, and agents' runs through them.
 
-Owns which version is in use (the one published last), who wrote and published which, and where each
-agent is in each interaction. What steps are is in script_steps; what answers write, script_fills.
+Owns which script a queue follows, and where each agent is in each interaction. What versions are is
+in versions.py, what steps are in script_steps; what answers write, script_fills.
 """
 
 from __future__ import annotations
@@ -11,41 +11,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Select, func, insert, select, update
+from sqlalchemy import insert, select, update
 
-from crm_store import audit
 from crm_store.database import Database, Transaction
 from crm_store.knowledge import script_problems, script_steps
 from crm_store.knowledge.script_problems import Problem
 from crm_store.knowledge.script_steps import Steps
 from crm_store.models import Queue, Script, ScriptRun, ScriptVersion
-from crm_store.staff.queues import title
-
-
-@dataclass(frozen=True, slots=True)
-class ScriptRecord:
-    """A script. The languages of its titles are those that all its texts must be there in."""
-
-    id: int
-    code: str
-    titles: Mapping[str, str]
-    active: bool
-
-    def title(self, language: str) -> str:
-        return title(self.titles, language, self.code)
-
-
-@dataclass(frozen=True, slots=True)
-class VersionRecord:
-    """A version's steps; `id` is the row, `number` counts from 1 within the script."""
-
-    id: int
-    script_id: int
-    number: int
-    steps: Steps
-    author: str
-    created_at: datetime
-    published_at: datetime | None
+from crm_store.versions import Thing, Version, Versions, thing
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,79 +26,22 @@ class Run:
     """Where an agent is in an interaction's script, which stays the version it began with."""
 
     id: int
-    script: ScriptRecord
-    version: VersionRecord
+    script: Thing
+    version: Version[Steps]
     step: str
     answers: Mapping[str, Any]
     finished_at: datetime | None
 
 
-class Unpublishable(ValueError):
-    """The version has problems; they say what and where."""
-
-    def __init__(self, problems: list[Problem]) -> None:
-        super().__init__(f"{len(problems)} problems")
-        self.problems = problems
-
-
-# ---- scripts and their versions ------------------------------------------------------------------
-
-
-async def create(
-    transaction: Transaction, code: str, titles: Mapping[str, str], *, actor: str
-) -> int:
-    """A new script without steps; its id. Raises sqlalchemy.exc.IntegrityError for a code that
-    there is already."""
-    written = await transaction.session.execute(
-        insert(Script).values(code=code, titles=dict(titles), active=True).returning(Script.id)
-    )
-    script_id = int(written.scalar_one())
-    await _audit(transaction, actor, "created", script_id)
-    return script_id
-
-
-async def change(
-    transaction: Transaction,
-    script_id: int,
-    *,
-    titles: Mapping[str, str],
-    active: bool,
-    actor: str,
-) -> None:
-    """Rename, retire or bring back. Raises LookupError if there is no such script."""
-    found = await transaction.session.scalar(
-        update(Script)
-        .where(Script.id == script_id)
-        .values(titles=dict(titles), active=active)
-        .returning(Script.id)
-    )
-    if found is None:
-        raise LookupError(f"there is no script {script_id}")
-    await _audit(transaction, actor, "changed", script_id, "titles", "active")
-
-
-async def add_version(transaction: Transaction, script_id: int, steps: Steps, *, actor: str) -> int:
-    """Keep the steps as a new version, not yet published; its number."""
-    session = transaction.session
-    # The script's row is the lock under which numbers are given.
-    known = await session.scalar(select(Script.id).where(Script.id == script_id).with_for_update())
-    if known is None:
-        raise LookupError(f"there is no script {script_id}")
-    last = await session.scalar(
-        select(func.max(ScriptVersion.number)).where(ScriptVersion.script_id == script_id)
-    )
-    number = (last or 0) + 1
-    await session.execute(
-        insert(ScriptVersion).values(
-            script_id=script_id,
-            number=number,
-            steps=script_steps.write(steps),
-            author=actor,
-            created_at=datetime.now(UTC),
-        )
-    )
-    await _audit(transaction, actor, "changed", script_id, f"version {number}")
-    return number
+SCRIPTS: Versions[Steps] = Versions(
+    "script",
+    Script,
+    ScriptVersion,
+    owner="script_id",
+    content="steps",
+    read=script_steps.read,
+    write=script_steps.write,
+)
 
 
 async def publish(
@@ -136,26 +52,9 @@ async def publish(
     dispositions: Collection[str],
     actor: str,
 ) -> bool:
-    """Put the version into use for calls from now on; False if it was published before.
-
-    Raises LookupError for an unknown one, Unpublishable for one with problems.
-    """
-    session = transaction.session
-    row = await session.scalar(_one_version(script_id, number).with_for_update(of=ScriptVersion))
-    script = await session.get(Script, script_id)
-    if row is None or script is None:
-        raise LookupError(f"there is no version {number} of script {script_id}")
-    if row.published_at is not None:
-        return False
-    found = script_problems.problems(
-        script_steps.read(row.steps), sorted(script.titles), dispositions
-    )
-    if found:
-        raise Unpublishable(found)
-    row.published_at = datetime.now(UTC)
-    await session.flush()
-    await _audit(transaction, actor, "published", script_id, f"version {number}")
-    return True
+    """As Versions.publish, with what is wrong if these are the dispositions to end in."""
+    found = await _problems(transaction, script_id, number, dispositions)
+    return await SCRIPTS.publish(transaction, script_id, number, problems=found, actor=actor)
 
 
 async def roll_back(
@@ -166,43 +65,24 @@ async def roll_back(
     dispositions: Collection[str],
     actor: str,
 ) -> int:
-    """Use an older version's steps again, as a new version; its number. Raises as `publish`."""
-    row = await transaction.session.scalar(_one_version(script_id, number))
-    if row is None:
-        raise LookupError(f"there is no version {number} of script {script_id}")
-    again = await add_version(transaction, script_id, script_steps.read(row.steps), actor=actor)
-    await publish(transaction, script_id, again, dispositions=dispositions, actor=actor)
-    return again
+    """As Versions.roll_back, checked as `publish` does."""
+    found = await _problems(transaction, script_id, number, dispositions)
+    return await SCRIPTS.roll_back(transaction, script_id, number, problems=found, actor=actor)
 
 
-async def all_scripts(database: Database) -> list[ScriptRecord]:
-    """All scripts by code, the retired ones last."""
-    query = select(Script).order_by(Script.active.desc(), Script.code)
-    async with database.reading() as session:
-        return [_script(row) for row in await session.scalars(query)]
-
-
-async def find(database: Database, script_id: int) -> ScriptRecord | None:
-    async with database.reading() as session:
-        row = await session.get(Script, script_id)
-    return _script(row) if row is not None else None
-
-
-async def versions(database: Database, script_id: int) -> list[VersionRecord]:
-    """All versions, newest first."""
+async def _problems(
+    transaction: Transaction, script_id: int, number: int, dispositions: Collection[str]
+) -> list[Problem]:
     query = (
-        select(ScriptVersion)
-        .where(ScriptVersion.script_id == script_id)
-        .order_by(ScriptVersion.number.desc())
+        select(ScriptVersion.steps, Script.titles)
+        .join(Script, Script.id == ScriptVersion.script_id)
+        .where(ScriptVersion.script_id == script_id, ScriptVersion.number == number)
     )
-    async with database.reading() as session:
-        return [_version(row) for row in await session.scalars(query)]
-
-
-def in_use(found: list[VersionRecord]) -> VersionRecord | None:
-    """Of all versions of a script, the one that new runs begin with."""
-    published = [one for one in found if one.published_at is not None]
-    return max(published, key=lambda one: (one.published_at, one.number), default=None)
+    found = (await transaction.session.execute(query)).one_or_none()
+    if found is None:
+        raise LookupError(f"there is no version {number} of script {script_id}")
+    steps, titles = found
+    return script_problems.problems(script_steps.read(steps), sorted(titles), dispositions)
 
 
 async def used_by(database: Database, code: str) -> list[str]:
@@ -215,7 +95,7 @@ async def used_by(database: Database, code: str) -> list[str]:
 # ---- runs ---------------------------------------------------------------------------------------
 
 
-async def of_queue(database: Database, queue: str) -> tuple[ScriptRecord, VersionRecord] | None:
+async def of_queue(database: Database, queue: str) -> tuple[Thing, Version[Steps]] | None:
     """The script that an agent of that queue follows now; None if there is none to follow."""
     query = (
         select(Script, ScriptVersion)
@@ -227,7 +107,7 @@ async def of_queue(database: Database, queue: str) -> tuple[ScriptRecord, Versio
     )
     async with database.reading() as session:
         found = (await session.execute(query)).first()
-    return (_script(found[0]), _version(found[1])) if found else None
+    return (thing(found[0]), SCRIPTS.version_of(found[1])) if found else None
 
 
 async def run_of(database: Database, interaction_id: int, agent: str) -> Run | None:
@@ -245,8 +125,8 @@ async def run_of(database: Database, interaction_id: int, agent: str) -> Run | N
     row, version, script = found
     return Run(
         id=row.id,
-        script=_script(script),
-        version=_version(version),
+        script=thing(script),
+        version=SCRIPTS.version_of(version),
         step=row.step,
         answers=row.answers,
         finished_at=row.finished_at,
@@ -254,7 +134,7 @@ async def run_of(database: Database, interaction_id: int, agent: str) -> Run | N
 
 
 async def begin(
-    transaction: Transaction, interaction_id: int, agent: str, version: VersionRecord
+    transaction: Transaction, interaction_id: int, agent: str, version: Version[Steps]
 ) -> None:
     """Begin at the first step. Raises sqlalchemy.exc.IntegrityError if it was begun before."""
     await transaction.session.execute(
@@ -262,7 +142,7 @@ async def begin(
             interaction_id=interaction_id,
             script_version_id=version.id,
             agent=agent,
-            step=version.steps[0].id,
+            step=version.content[0].id,
             answers={},
             saved_at=datetime.now(UTC),
         )
@@ -288,39 +168,4 @@ async def save(
             saved_at=now,
             finished_at=now if finished else None,
         )
-    )
-
-
-def _one_version(script_id: int, number: int) -> Select[ScriptVersion]:
-    return select(ScriptVersion).where(
-        ScriptVersion.script_id == script_id, ScriptVersion.number == number
-    )
-
-
-async def _audit(
-    transaction: Transaction, actor: str, action: str, script_id: int, *fields: str
-) -> None:
-    await audit.record(
-        transaction,
-        actor=actor,
-        action=action,
-        subject_kind="script",
-        subject_id=script_id,
-        fields=fields,
-    )
-
-
-def _script(row: Script) -> ScriptRecord:
-    return ScriptRecord(row.id, row.code, row.titles, row.active)
-
-
-def _version(row: ScriptVersion) -> VersionRecord:
-    return VersionRecord(
-        id=row.id,
-        script_id=row.script_id,
-        number=row.number,
-        steps=script_steps.read(row.steps),
-        author=row.author,
-        created_at=row.created_at,
-        published_at=row.published_at,
     )

@@ -37,6 +37,7 @@ class ScriptVersion(Table):
     steps: Mapped[list[dict[str, Any]]]
     author: Mapped[str] = mapped_column(String(100))
     created_at: Mapped[datetime]
+    published_by: Mapped[str | None] = mapped_column(String(100))
     published_at: Mapped[datetime | None]
 
 

@@ -70,8 +70,8 @@ async def _fill_scripts(transaction: Transaction) -> None:
     for code, queue, titles, steps in SCRIPTS:
         if code in known:
             continue
-        script_id = await scripts.create(transaction, code, titles, actor=WRITTEN_BY)
-        number = await scripts.add_version(
+        script_id = await scripts.SCRIPTS.create(transaction, code, titles, actor=WRITTEN_BY)
+        number = await scripts.SCRIPTS.add_version(
             transaction, script_id, script_steps.read(steps), actor=WRITTEN_BY
         )
         await scripts.publish(

@@ -148,9 +148,9 @@ async def fill_phone_menu(transaction: Transaction) -> None:
     if known is not None:
         return
     queues = set(await session.scalars(select(Queue.name)))
-    menu_id = await menus.create(transaction, CODE, TITLES, actor=WRITTEN_BY)
-    number = await menus.add_version(transaction, menu_id, tree(queues), actor=WRITTEN_BY)
-    await menus.publish(transaction, menu_id, number, problems=(), actor=WRITTEN_BY)
+    menu_id = await menus.MENUS.create(transaction, CODE, TITLES, actor=WRITTEN_BY)
+    number = await menus.MENUS.add_version(transaction, menu_id, tree(queues), actor=WRITTEN_BY)
+    await menus.MENUS.publish(transaction, menu_id, number, problems=(), actor=WRITTEN_BY)
 
 
 def tree(queues: set[str]) -> dict[str, Any]:

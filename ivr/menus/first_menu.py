@@ -16,6 +16,7 @@ from crm_store.database import Database, Transaction
 from crm_store.phone_menus import menus, opening_hours
 from crm_store.staff import queues
 from crm_store.staff.queues import QueueRecord
+from crm_store.versions import Unpublishable
 from ivr import prompts
 from ivr.menus import publishing
 from ivr.menus import tree as trees
@@ -93,13 +94,13 @@ async def provide(database: Database, preferred: str = "") -> None:
     """Publish the first menu if the house has none of its code. `preferred` names the queue of 0;
     "" for the one whose number is lowest. Without a queue there is nothing to lead to yet."""
     known = await queues.all_queues(database)
-    if not known or await menus.of_code(database, menus.MAIN) is not None:
+    if not known or await menus.MENUS.of_code(database, menus.MAIN) is not None:
         return
     tree = first_tree(_people(known, preferred))
 
     async def write(transaction: Transaction) -> int:
-        menu_id = await menus.create(transaction, menus.MAIN, TITLES, actor=audit.SYSTEM)
-        await menus.add_version(transaction, menu_id, trees.write(tree), actor=audit.SYSTEM)
+        menu_id = await menus.MENUS.create(transaction, menus.MAIN, TITLES, actor=audit.SYSTEM)
+        await menus.MENUS.add_version(transaction, menu_id, trees.write(tree), actor=audit.SYSTEM)
         return menu_id
 
     try:
@@ -107,7 +108,7 @@ async def provide(database: Database, preferred: str = "") -> None:
         await publishing.publish(database, menu_id, 1, actor=audit.SYSTEM)
     except IntegrityError:
         return  # another node was quicker
-    except menus.Unpublishable as error:
+    except Unpublishable as error:
         log.warning("the first phone menu waits for a supervisor: %s", error)
 
 

@@ -30,11 +30,11 @@ async def check(database: Database, tree: Tree) -> list[Problem]:
 
 async def publish(database: Database, menu_id: int, number: int, *, actor: str) -> bool:
     """Put a version into use; False if it was before. Raises LookupError for an unknown one,
-    MalformedTree, and menus.Unpublishable with what is wrong."""
+    MalformedTree, and Unpublishable with what is wrong."""
     found = await _problems_of(database, menu_id, number)
 
     async def put(transaction: Transaction) -> bool:
-        return await menus.publish(transaction, menu_id, number, problems=found, actor=actor)
+        return await menus.MENUS.publish(transaction, menu_id, number, problems=found, actor=actor)
 
     return await database.run(put)
 
@@ -44,16 +44,18 @@ async def roll_back(database: Database, menu_id: int, number: int, *, actor: str
     found = await _problems_of(database, menu_id, number)
 
     async def put(transaction: Transaction) -> int:
-        return await menus.roll_back(transaction, menu_id, number, problems=found, actor=actor)
+        return await menus.MENUS.roll_back(
+            transaction, menu_id, number, problems=found, actor=actor
+        )
 
     return await database.run(put)
 
 
 async def _problems_of(database: Database, menu_id: int, number: int) -> list[Problem]:
-    version = await menus.version(database, menu_id, number)
+    version = await menus.MENUS.version(database, menu_id, number)
     if version is None:
         raise LookupError(f"there is no version {number} of menu {menu_id}")
-    return await check(database, trees.read(version.tree))
+    return await check(database, trees.read(version.content))
 
 
 def fixed_parts(

@@ -84,10 +84,10 @@ STEPS: list[dict[str, Any]] = [
 async def add_script(desk: RunningDesk, steps: Sequence[dict[str, Any]] = STEPS) -> int:
     """The script of the queue `sales`, published; its id."""
     async with desk.database.transaction() as transaction:
-        script_id = await scripts.create(
+        script_id = await scripts.SCRIPTS.create(
             transaction, "sales", four("Sales", "销售", "Ventas", "فروش"), actor="sara"
         )
-        number = await scripts.add_version(
+        number = await scripts.SCRIPTS.add_version(
             transaction, script_id, script_steps.read(list(steps)), actor="sara"
         )
         await scripts.publish(transaction, script_id, number, dispositions=["solved"], actor="sara")

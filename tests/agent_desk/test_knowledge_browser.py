@@ -248,10 +248,10 @@ async def test_a_supervisor_writes_tries_and_publishes_a_script(
     await page.get_by_role("button", name="Save and publish").click()
     await expect(page.get_by_text("Version 1 in use")).to_be_visible()
     await look(page, "script-published")
-    (script,) = await scripts.all_scripts(desk.database)
-    (version,) = await scripts.versions(desk.database, script.id)
+    (script,) = await scripts.SCRIPTS.everything(desk.database)
+    (version,) = await scripts.SCRIPTS.versions(desk.database, script.id)
     assert version.published_at is not None
-    first = version.steps[0]
+    first = version.content[0]
     assert script_steps.after(first, {"answer-1": True}) == "step-2"
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from crm_store import audit
 from crm_store.knowledge import articles, canned_texts, scripts
+from crm_store.versions import in_use
 from tests.agent_desk.conftest import RunningDesk, Visitor
 from tests.agent_desk.knowledge_stage import STEPS, add_article, add_script, add_text
 
@@ -146,8 +147,8 @@ async def test_a_script_is_saved_in_versions_published_and_put_back(sara: Visito
         return await sara.send_form(page, steps=json.dumps(steps), **titles, **more)
 
     async def numbers() -> tuple[list[int], int | None]:
-        every = await scripts.versions(sara.desk.database, script_id)
-        used = scripts.in_use(every)
+        every = await scripts.SCRIPTS.versions(sara.desk.database, script_id)
+        used = in_use(every)
         return [one.number for one in every], used.number if used else None
 
     assert (await save(STEPS))[0] == 303
@@ -170,7 +171,7 @@ async def test_a_script_is_saved_in_versions_published_and_put_back(sara: Visito
     assert "Added" in compared
     assert "Version 4 in use" in (await sara.get("/setup/scripts"))[1]
     await sara.send_form(f"{page}/switch")
-    found = await scripts.find(sara.desk.database, script_id)
+    found = await scripts.SCRIPTS.find(sara.desk.database, script_id)
     assert found is not None
     assert not found.active
 

@@ -76,7 +76,7 @@ async def test_no_tree_breaks_the_pages(desk: RunningDesk, sara: Visitor, attack
     assert status in (200, 303, 400, 413), status
     status, _ = await sara.get(here)
     assert status == 200
-    assert "main" not in await menus.in_use(desk.database), "nobody hears it"
+    assert "main" not in await menus.MENUS.used_now(desk.database), "nobody hears it"
     for row in await desk.database.fetch("SELECT tree FROM phone_menu_versions"):
         assert "\\u0000" not in str(row[0]), "PostgreSQL could not keep it"
 
@@ -111,7 +111,7 @@ async def test_html_in_a_tree_is_text_in_the_picture_and_the_trial(
 
     page.on("dialog", dismiss)
     page.on("pageerror", lambda error: problems.append(str(error)))
-    found = await menus.of_code(with_menu.database, "main")
+    found = await menus.MENUS.of_code(with_menu.database, "main")
     assert found is not None
     tree = say(HTML)
     tree["agents"] = {"queue": HTML}
@@ -125,7 +125,7 @@ async def test_html_in_a_tree_is_text_in_the_picture_and_the_trial(
     )
     tree["nodes"].append({"kind": "function", "id": "__proto__".strip("_"), "function": HTML})
     async with with_menu.database.transaction() as transaction:
-        await menus.add_version(transaction, found.id, tree, actor=HTML)
+        await menus.MENUS.add_version(transaction, found.id, tree, actor=HTML)
     await page.goto(await address_of(with_menu))
     await expect(page.locator(".editor-faults li").first).to_be_visible()
     assert await page.locator("[data-node]").count() == 4

@@ -297,13 +297,13 @@ async def test_what_is_published_elsewhere_is_heard_soon(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ivr.answering.FRESH_SECONDS", 0.0)
-    found = await menus.of_code(house.database, "main")
+    found = await menus.MENUS.of_code(house.database, "main")
     assert found is not None
     data = trees.write(MAIN)
     data["start"] = "welcome"
     async with house.database.transaction() as transaction:
-        number = await menus.add_version(transaction, found.id, data, actor="test")
-        await menus.publish(transaction, found.id, number, problems=(), actor="test")
+        number = await menus.MENUS.add_version(transaction, found.id, data, actor="test")
+        await menus.MENUS.publish(transaction, found.id, number, problems=(), actor="test")
     await house.call("menu?number=610", "")
     async with asyncio.timeout(30):
         while house.menus.published.versions["main"] != 2:  # noqa: ASYNC110 - it has no event
@@ -314,9 +314,11 @@ async def test_what_is_published_elsewhere_is_heard_soon(
 
 async def test_without_a_menu_the_dialplan_goes_on_to_people(house: House) -> None:
     async with house.database.transaction() as transaction:
-        found = await menus.of_code(house.database, "main")
+        found = await menus.MENUS.of_code(house.database, "main")
         assert found is not None
-        await menus.change(transaction, found.id, titles={"en": "x"}, active=False, actor="test")
+        await menus.MENUS.change(
+            transaction, found.id, titles={"en": "x"}, active=False, actor="test"
+        )
     await house.menus.reload()
     heard = await house.call("menu?number=610", "1")
     assert heard == Heard()

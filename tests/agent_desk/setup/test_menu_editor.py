@@ -51,7 +51,7 @@ async def with_menu(desk: RunningDesk) -> RunningDesk:
 
 
 async def address_of(desk: RunningDesk) -> str:
-    menu = await menus.of_code(desk.database, "main")
+    menu = await menus.MENUS.of_code(desk.database, "main")
     assert menu is not None
     return f"/setup/menus/{menu.id}"
 
@@ -108,10 +108,10 @@ async def test_a_choice_is_added_mended_and_published(
     await expect(page.locator(".editor-right")).to_be_visible()
     await page.get_by_role("button", name="Save and publish").click()
     await expect(page.get_by_role("status").first).to_contain_text("Saved.")
-    used = (await menus.in_use(with_menu.database))["main"]
+    used = (await menus.MENUS.used_now(with_menu.database))["main"]
     assert used.number == 2
     assert any(
-        node.get("texts", {}).get("en", "").startswith("The fair") for node in used.tree["nodes"]
+        node.get("texts", {}).get("en", "").startswith("The fair") for node in used.content["nodes"]
     )
 
 

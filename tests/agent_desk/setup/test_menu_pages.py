@@ -49,7 +49,7 @@ async def new_menu(sara: Visitor, code: str = "main") -> str:
 
 
 async def in_use(desk: RunningDesk) -> int | None:
-    found = (await menus.in_use(desk.database)).get("main")
+    found = (await menus.MENUS.used_now(desk.database)).get("main")
     return found.number if found else None
 
 
@@ -86,9 +86,9 @@ async def test_an_older_version_comes_back_as_a_new_one(desk: RunningDesk, sara:
     await sara.send_form(here, tree=json.dumps(other), publish="1", **TITLES)
     assert await in_use(desk) == 2
     assert (await sara.send_form(f"{here}/publish", number="1"))[0] == 303
-    found = (await menus.in_use(desk.database))["main"]
+    found = (await menus.MENUS.used_now(desk.database))["main"]
     assert found.number == 3
-    assert found.tree["nodes"][0]["texts"]["en"] == "Welcome."
+    assert found.content["nodes"][0]["texts"]["en"] == "Welcome."
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"nodes": 7}', tree(nodes=[{"kind": "spell"}])])

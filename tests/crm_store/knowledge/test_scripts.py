@@ -12,13 +12,13 @@ from crm_store import audit
 from crm_store.contacts import interactions
 from crm_store.database import Database
 from crm_store.knowledge import script_fills, script_steps, scripts
-from crm_store.knowledge.scripts import Unpublishable
 from crm_store.models import Channel, Interaction, Queue
 from crm_store.people import customers
 from crm_store.people.customers import NewCustomer
 from crm_store.signals import Direction
 from crm_store.staff import queues
 from crm_store.staff.queues import QueueRecord
+from crm_store.versions import Unpublishable, in_use
 from tests.crm_store.knowledge.test_script_steps import PLAIN, changed
 
 pytestmark = pytest.mark.db
@@ -29,10 +29,10 @@ KNOWN = ["solved"]
 
 async def published(database: Database) -> int:
     async with database.transaction() as transaction:
-        script_id = await scripts.create(
+        script_id = await scripts.SCRIPTS.create(
             transaction, "service", {"en": "Service", "zh": "客服"}, actor="sara"
         )
-        number = await scripts.add_version(transaction, script_id, STEPS, actor="sara")
+        number = await scripts.SCRIPTS.add_version(transaction, script_id, STEPS, actor="sara")
         assert await scripts.publish(
             transaction, script_id, number, dispositions=KNOWN, actor="sara"
         )
@@ -63,7 +63,7 @@ async def test_the_version_published_last_is_used(database: Database) -> None:
     script_id = await published(database)
     draft = changed(3, text={"en": "Bye!", "zh": "再见!"})
     async with database.transaction() as transaction:
-        assert await scripts.add_version(transaction, script_id, draft, actor="lin") == 2
+        assert await scripts.SCRIPTS.add_version(transaction, script_id, draft, actor="lin") == 2
     current = await scripts.of_queue(database, "service")
     assert current is not None
     assert (current[0].code, current[1].number) == ("service", 1)
@@ -72,15 +72,15 @@ async def test_the_version_published_last_is_used(database: Database) -> None:
         await scripts.publish(transaction, script_id, 2, dispositions=KNOWN, actor="sara")
     current = await scripts.of_queue(database, "service")
     assert current is not None
-    assert current[1].steps == draft
+    assert current[1].content == draft
 
     async with database.transaction() as transaction:
         again = await scripts.roll_back(transaction, script_id, 1, dispositions=KNOWN, actor="sara")
-    every = await scripts.versions(database, script_id)
+    every = await scripts.SCRIPTS.versions(database, script_id)
     assert again == 3
     assert [one.number for one in every] == [3, 2, 1]
-    assert every[0].steps == every[2].steps == STEPS
-    used = scripts.in_use(every)
+    assert every[0].content == every[2].content == STEPS
+    used = in_use(every)
     assert used is not None
     assert used.number == 3
     actions = [line.action for line in await audit.entries(database, subject_kind="script")]
@@ -90,7 +90,7 @@ async def test_the_version_published_last_is_used(database: Database) -> None:
 async def test_a_version_with_problems_is_not_published(database: Database) -> None:
     script_id = await published(database)
     async with database.transaction() as transaction:
-        number = await scripts.add_version(
+        number = await scripts.SCRIPTS.add_version(
             transaction, script_id, changed(1, otherwise=None), actor="sara"
         )
     with pytest.raises(Unpublishable) as refused:
@@ -105,12 +105,12 @@ async def test_a_version_with_problems_is_not_published(database: Database) -> N
 async def test_a_retired_script_is_followed_no_more(database: Database) -> None:
     script_id = await published(database)
     async with database.transaction() as transaction:
-        await scripts.change(
+        await scripts.SCRIPTS.change(
             transaction, script_id, titles={"en": "Old"}, active=False, actor="sara"
         )
     assert await scripts.of_queue(database, "service") is None
     assert await scripts.of_queue(database, "nowhere") is None
-    found = await scripts.find(database, script_id)
+    found = await scripts.SCRIPTS.find(database, script_id)
     assert found is not None
     assert (found.title("zh"), found.active) == ("Old", False)
 
@@ -122,9 +122,9 @@ async def test_what_there_is_not_is_said(database: Database) -> None:
         with pytest.raises(LookupError):
             await scripts.roll_back(transaction, 7, 1, dispositions=[], actor="sara")
         with pytest.raises(LookupError):
-            await scripts.add_version(transaction, 7, STEPS, actor="sara")
+            await scripts.SCRIPTS.add_version(transaction, 7, STEPS, actor="sara")
         with pytest.raises(LookupError):
-            await scripts.change(transaction, 7, titles={}, active=True, actor="sara")
+            await scripts.SCRIPTS.change(transaction, 7, titles={}, active=True, actor="sara")
 
 
 async def test_a_run_goes_on_where_it_was_and_keeps_its_version(database: Database) -> None:

@@ -35,7 +35,7 @@ async def test_written_once_and_left_as_somebody_changed_it(database: Database) 
             )
     assert len(await articles.all_articles(database)) == len(ARTICLES)
     assert len(await canned_texts.all_texts(database)) == len(TEXTS)
-    found = await scripts.all_scripts(database)
+    found = await scripts.SCRIPTS.everything(database)
     assert [(one.code, one.title("zh")) for one in found] == [
         ("sales-call", "Mine"),
         ("service-call", "客服来电"),
