@@ -90,6 +90,7 @@ from crm_store.models.messages import (
     OutboxMessage,
     Preference,
     SignInCode,
+    SmsPart,
 )
 from crm_store.models.people import (
     Card,
@@ -200,6 +201,7 @@ __all__ = [
     "Segment",
     "Severity",
     "SignInCode",
+    "SmsPart",
     "Skill",
     "Stock",
     "StockPlace",

@@ -380,3 +380,23 @@ class IdentitySuggestion(Table):
     at: Mapped[datetime]
     decided_by: Mapped[str | None] = mapped_column(String(100))
     decided_at: Mapped[datetime | None]
+
+
+class SmsPart(Table):
+    """A part of a long SMS whose other parts are on their way; it goes when the message is whole.
+
+    `content` is what was carried, in hexadecimal digits.
+    """
+
+    __tablename__ = "sms_parts"
+    __table_args__ = (UniqueConstraint("sender", "our_address", "reference", "total", "number"),)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    sender: Mapped[str] = mapped_column(String(40))
+    our_address: Mapped[str] = mapped_column(String(40))
+    reference: Mapped[int]
+    total: Mapped[int]
+    number: Mapped[int]
+    data_coding: Mapped[int]
+    content: Mapped[str]
+    at: Mapped[datetime] = mapped_column(index=True)

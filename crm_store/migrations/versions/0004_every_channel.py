@@ -478,6 +478,28 @@ def _widen_what_there_is() -> None:
         postgresql_where=sa.text("state = 'sending'"),
         sqlite_where=sa.text("state = 'sending'"),
     )
+    op.create_table(
+        "sms_parts",
+        sa.Column("id", RowId, nullable=False),
+        sa.Column("sender", sa.String(length=40), nullable=False),
+        sa.Column("our_address", sa.String(length=40), nullable=False),
+        sa.Column("reference", sa.Integer(), nullable=False),
+        sa.Column("total", sa.Integer(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("data_coding", sa.Integer(), nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sms_parts")),
+        sa.UniqueConstraint(
+            "sender",
+            "our_address",
+            "reference",
+            "total",
+            "number",
+            name=op.f("uq_sms_parts_sender_our_address_reference_total_number"),
+        ),
+    )
+    op.create_index(op.f("ix_sms_parts_at"), "sms_parts", ["at"], unique=False)
     op.add_column(
         "queues",
         sa.Column("written_mode", sa.String(length=10), nullable=False, server_default="pull"),
