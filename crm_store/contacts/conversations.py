@@ -421,6 +421,11 @@ def record_of(row: Conversation) -> ConversationRecord:
     return ConversationRecord(**{name: getattr(row, name) for name in _FIELDS})
 
 
+async def reopen_interaction(transaction: Transaction, row: Conversation) -> None:
+    """The contact is not over after all."""
+    await _change_interaction(transaction, row, closed_at=None)
+
+
 _FIELDS = tuple(ConversationRecord.__dataclass_fields__)
 
 
@@ -467,7 +472,7 @@ async def _bring_back(
 ) -> None:
     if row.state in (ConversationState.CLOSED, ConversationState.SPAM):
         row.closed_at = None
-        await _change_interaction(transaction, row, closed_at=None)
+        await reopen_interaction(transaction, row)
     row.state = state
     row.snoozed_until = None
 
