@@ -79,6 +79,7 @@ _TEXTS = {"csv": "text/csv", "ics": "text/calendar", "vcf": "text/vcard"}
 _STREAMS = {"application/gzip", "application/x-bzip2", "application/x-xz"}
 # What a compressor of ours may take while a stream is looked into.
 _STREAM_MEMORY = 100_000_000
+_PICTURES = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")
 _UNSAFE = re.compile(r'[<>:"|?*]')
 _PIECE = 1 << 20
 _KEPT = re.compile(r"[0-9a-f]{2}/[0-9a-f]{64}")
@@ -276,11 +277,11 @@ def _office(content: bytes) -> str:
 def _why_no_picture(content: bytes, limits: Limits) -> str:
     """Pillow reads the header alone here; what it does not know is never decoded by us."""
     try:
-        with Image.open(io.BytesIO(content)) as picture:
+        with Image.open(io.BytesIO(content), formats=_PICTURES) as picture:
             width, height = picture.size
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return "picture_too_large"
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError):
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError, Warning):
         return ""
     return "picture_too_large" if width * height > limits.picture_pixels else ""
 
