@@ -55,6 +55,7 @@ from agent_desk.setup import pages as setup_pages
 from agent_desk.setup import prompts as setup_prompts
 from agent_desk.setup import queues as setup_queues
 from agent_desk.setup import scripts as setup_scripts
+from agent_desk.setup import stuck as setup_stuck
 from agent_desk.static_files import serve_file
 from crm_store.models import Agent, DeskSession, Role
 from crm_store.staff import agents, queues
@@ -135,6 +136,7 @@ ROUTES = (
     *menu_trials.ROUTES,
     *setup_opening_hours.ROUTES,
     *setup_house.ROUTES,
+    *setup_stuck.ROUTES,
     *scripts_api.ROUTES,
     *texts_api.ROUTES,
     *knowledge_api.ROUTES,

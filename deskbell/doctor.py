@@ -31,7 +31,7 @@ from crm_store.staff import agents, queues
 from crm_store.staff.agents import AgentRecord
 from crm_store.staff.queues import QueueRecord
 from cti.pbx.embedded import default_cache
-from deskbell import doctor_menus, doctor_pbx, doctor_phones, doctor_speech
+from deskbell import doctor_channels, doctor_menus, doctor_pbx, doctor_phones, doctor_speech
 from deskbell.config import ConfigError, load_settings, masked_url
 from deskbell.event_loop import run
 from deskbell.failure import ExitCode
@@ -95,6 +95,8 @@ async def examine(file: Path | None, demo: Demo | None = None) -> AsyncIterator[
     async for finding in doctor_menus.reached(settings):
         yield finding
     async for finding in doctor_speech.examine():
+        yield finding
+    async for finding in doctor_channels.reached(settings):
         yield finding
     for pbx in settings.pbx:
         async for finding in doctor_pbx.examine(pbx, store.queues, store.agents):
@@ -208,6 +210,8 @@ async def _database(settings: Settings, store: _Store) -> AsyncIterator[Finding]
             async for finding in _recordings(database, pbx):
                 yield finding
         async for finding in doctor_menus.published(database):
+            yield finding
+        async for finding in doctor_channels.waiting(database):
             yield finding
     except (OSError, SQLAlchemyError) as error:
         yield fail("database", f"reading failed: {_cause(error)}", "look at the database's own log")

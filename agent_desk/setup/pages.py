@@ -111,6 +111,12 @@ SETUP_PAGES: tuple[SetupPage, ...] = (
         lambda _: _("The house"),
         lambda _: _("What callers are told: points, places, parking; the survey after a call."),
     ),
+    SetupPage(
+        "/setup/stuck",
+        "bell",
+        lambda _: _("What is stuck"),
+        lambda _: _("Messages that could not be sent, and jobs that were given up: try again."),
+    ),
 )
 
 
