@@ -22,6 +22,7 @@ from agent_desk.entrance.guess_limiter import GuessLimiter
 from agent_desk.entrance.passwords import PasswordCheck
 from agent_desk.entrance.sign_in import CHECK, HUB, LIMITER
 from agent_desk.entrance.visitor import PAGES, PARTS, json_answer, origin_is_ours, signed_in
+from agent_desk.hall import routes as hall
 from agent_desk.knowledge import articles as knowledge_api
 from agent_desk.knowledge import canned_texts as texts_api
 from agent_desk.knowledge import scripts as scripts_api
@@ -158,6 +159,7 @@ ROUTES = (
     *recordings_api.ROUTES,
     *phone_claims.ROUTES,
     *phone_proxy.ROUTES,
+    *hall.ROUTES,
     Route("GET", "/health", show_health, Access.EVERYBODY),
     Route("GET", "/metrics", show_metrics, Access.SUPERVISORS_OR_LOOPBACK),
 )

@@ -27,13 +27,15 @@ database is away.
 
 WHO = {
     Access.EVERYBODY: "everybody",
+    Access.CUSTOMERS: "the customer",
     Access.AGENTS: "who is signed in",
     Access.SUPERVISORS: "supervisors",
     Access.SUPERVISORS_OR_LOOPBACK: "supervisors, and this machine",
 }
 PARTS = (
-    ("Pages", lambda route: not route.path.startswith(("/api/", "/setup"))),
+    ("Pages", lambda route: not route.path.startswith(("/api/", "/setup", "/hall"))),
     ("Set-up", lambda route: route.path.startswith("/setup")),
+    ("The customers' hall", lambda route: route.path.startswith("/hall")),
     ("Data", lambda route: route.path.startswith("/api/")),
 )
 

@@ -216,10 +216,11 @@ class Written:
         return format_date(day, "d MMM", locale=self.language.code)
 
     def moment(self, at: datetime) -> Markup:
-        """A moment with its day; the page's script writes days as the reader's calendar has
-        them."""
+        """A moment with its day and hour; the page's script writes it in the reader's calendar."""
         shown = format_datetime(at, "medium", tzinfo=self.house.zone, locale=self.language.code)
-        return Markup('<time datetime="{}">{}</time>').format(at.isoformat(), shown)
+        return Markup('<time datetime="{}" data-zone="{}">{}</time>').format(
+            at.isoformat(), self.house.time_zone, shown
+        )
 
     def date_of(self, at: datetime) -> str:
         return self.day(at.astimezone(self.house.zone).date())
