@@ -24,8 +24,8 @@ class CustomerPresence:
 
     def __init__(self, hub: PushHub) -> None:
         self._hub = hub
-        hub.joins = self._joins
-        hub.left = self._left
+        hub.joins.append(self._joins)
+        hub.left.append(self._left)
 
     def _joins(self, topic: Topic, desk: Desk) -> None:
         login = desk.session.login

@@ -239,21 +239,17 @@ class Topic:
             asyncio.get_running_loop().call_at(self._flush_at, self._flush)
 
 
-def _nobody_asks(_topic: Topic, _desk: Desk) -> None:
-    pass
-
-
 @dataclass(slots=True, eq=False)
 class PushHub:
     """All topics and all desks of this process.
 
     `may_follow(session, topic)` says whether a session may read a topic; no other topic comes into
-    being because a client named it. `joins` is called before a desk follows a topic, `left` after.
+    being because a client named it. `joins` are called before a desk follows a topic, `left` after.
     """
 
     may_follow: Callable[[PushSession, str], bool]
-    joins: Callable[[Topic, Desk], None] = _nobody_asks
-    left: Callable[[Topic, Desk], None] = _nobody_asks
+    joins: list[Callable[[Topic, Desk], None]] = field(default_factory=list)
+    left: list[Callable[[Topic, Desk], None]] = field(default_factory=list)
     behind_bytes: int = BEHIND_BYTES
     behind_seconds: float = BEHIND_SECONDS
     coalesce_seconds: float = COALESCE_SECONDS
@@ -290,7 +286,8 @@ class PushHub:
     def follow(self, desk: Desk, topic: Topic) -> None:
         """Send the topic's snapshot to this desk and everything that follows it."""
         if desk not in topic.desks:
-            self.joins(topic, desk)
+            for tell in self.joins:
+                tell(topic, desk)
         topic.desks.add(desk)
         desk.topics.add(topic)
         self.send(topic, topic.snapshot(), (desk,))
@@ -314,7 +311,8 @@ class PushHub:
         desk.stale.discard(topic)
         if desk in topic.desks:
             topic.desks.discard(desk)
-            self.left(topic, desk)
+            for tell in self.left:
+                tell(topic, desk)
 
     def forget(self, topic: Topic) -> None:
         """Take away a topic that nobody follows; `topic()` makes a new one."""

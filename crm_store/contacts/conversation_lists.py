@@ -45,6 +45,7 @@ class InboxView:
     come first who is served first, in "newest" those with the latest message.
     """
 
+    ids: Sequence[int] = ()
     states: Sequence[ConversationState] = ()
     queues: Sequence[str] = ()
     assigned_to: str | None = None
@@ -149,45 +150,65 @@ async def listed_in(
     ]
 
 
-async def counts(database: Database, agent: str, queues: Sequence[str]) -> InboxCounts:
-    """What an agent (login) has, and what waits in these queues."""
-    own = (
-        select(Conversation.state, func.count())
-        .where(Conversation.assigned_to == agent, _is_whole)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EverybodysCounts:
+    """What all agents have and all queues hold, read at once; `of` is one agent's part of it."""
+
+    own: dict[str, dict[ConversationState, int]] = field(default_factory=dict)
+    mentions: dict[str, int] = field(default_factory=dict)
+    by_queue: dict[str, QueueCount] = field(default_factory=dict)
+
+    def of(self, agent: str, queues: Sequence[str]) -> InboxCounts:
+        """What an agent (login) has, and what waits in these queues."""
+        mine = self.own.get(agent, {})
+        by_queue = {name: one for name, one in self.by_queue.items() if name in queues}
+        return InboxCounts(
+            mine=mine.get(ConversationState.OPEN, 0),
+            mine_waiting=mine.get(ConversationState.WAITING, 0),
+            mine_snoozed=mine.get(ConversationState.SNOOZED, 0),
+            mentions=self.mentions.get(agent, 0),
+            unassigned=sum(one.unassigned for one in by_queue.values()),
+            by_queue=by_queue,
+        )
+
+
+async def counts(database: Database) -> EverybodysCounts:
+    """How many conversations wait where, and for whom."""
+    assigned = (
+        select(Conversation.assigned_to, Conversation.state, func.count())
+        .where(Conversation.assigned_to.is_not(None), _is_whole)
         .where(Conversation.state.in_(_UNSETTLED))
-        .group_by(Conversation.state)
+        .group_by(Conversation.assigned_to, Conversation.state)
     )
-    open_in_queues = (
+    queued = (
         select(
             Conversation.queue,
             func.count(),
             func.count().filter(Conversation.assigned_to.is_(None)),
             func.min(Conversation.waiting_since).filter(Conversation.assigned_to.is_(None)),
         )
-        .where(Conversation.state == ConversationState.OPEN, Conversation.queue.in_(queues))
+        .where(Conversation.state == ConversationState.OPEN, Conversation.queue.is_not(None))
         .where(_is_whole)
         .group_by(Conversation.queue)
     )
     unseen = (
-        select(func.count(Message.conversation_id.distinct()))
-        .join(Mention, Mention.message_id == Message.id)
-        .where(Mention.agent == agent, Mention.seen_at.is_(None))
+        select(Mention.agent, func.count(Message.conversation_id.distinct()))
+        .join(Message, Message.id == Mention.message_id)
+        .where(Mention.seen_at.is_(None))
+        .group_by(Mention.agent)
     )
+    own: dict[str, dict[ConversationState, int]] = {}
     async with database.reading() as session:
-        mine = {row[0]: int(row[1]) for row in await session.execute(own)}
-        by_queue = {
-            row[0]: QueueCount(open=row[1], unassigned=row[2], waiting_since=row[3])
-            for row in await session.execute(open_in_queues)
-        }
-        mentions = int(await session.scalar(unseen) or 0)
-    return InboxCounts(
-        mine=mine.get(ConversationState.OPEN, 0),
-        mine_waiting=mine.get(ConversationState.WAITING, 0),
-        mine_snoozed=mine.get(ConversationState.SNOOZED, 0),
-        mentions=mentions,
-        unassigned=sum(one.unassigned for one in by_queue.values()),
-        by_queue=by_queue,
-    )
+        for agent, state, count in await session.execute(assigned):
+            own.setdefault(agent, {})[state] = int(count)
+        return EverybodysCounts(
+            own=own,
+            mentions={row[0]: int(row[1]) for row in await session.execute(unseen)},
+            by_queue={
+                row[0]: QueueCount(open=row[1], unassigned=row[2], waiting_since=row[3])
+                for row in await session.execute(queued)
+            },
+        )
 
 
 async def in_hand(session: AsyncSession) -> dict[str, InHand]:
@@ -213,6 +234,8 @@ _is_whole = Conversation.merged_into.is_(None)
 
 def _conditions(view: InboxView, is_sqlite: bool) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = [_is_whole]
+    if view.ids:
+        found.append(Conversation.id.in_(view.ids))
     if view.states:
         found.append(Conversation.state.in_(view.states))
     if view.queues:

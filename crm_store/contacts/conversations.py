@@ -172,6 +172,12 @@ async def of_interaction(database: Database, interaction_id: int) -> Conversatio
 # ---- changing ------------------------------------------------------------------------------------
 
 
+async def expect(transaction: Transaction, conversation_id: int, version: int) -> None:
+    """Nobody else changes it until this transaction ends. Raises Conflict if somebody has changed
+    it since that version, LookupError if there is none."""
+    await _locked(transaction, conversation_id, version)
+
+
 async def assign(
     transaction: Transaction,
     conversation_id: int,
