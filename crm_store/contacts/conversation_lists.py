@@ -199,13 +199,13 @@ async def counts(database: Database) -> EverybodysCounts:
     )
     own: dict[str, dict[ConversationState, int]] = {}
     async with database.reading() as session:
-        for agent, state, count in await session.execute(assigned):
-            own.setdefault(agent, {})[state] = int(count)
+        for row in await session.execute(assigned):
+            own.setdefault(str(row[0]), {})[row[1]] = int(row[2])
         return EverybodysCounts(
             own=own,
             mentions={row[0]: int(row[1]) for row in await session.execute(unseen)},
             by_queue={
-                row[0]: QueueCount(open=row[1], unassigned=row[2], waiting_since=row[3])
+                str(row[0]): QueueCount(open=row[1], unassigned=row[2], waiting_since=row[3])
                 for row in await session.execute(queued)
             },
         )
@@ -225,7 +225,7 @@ async def in_hand(session: AsyncSession) -> dict[str, InHand]:
         )
         .group_by(Conversation.assigned_to)
     )
-    return {row[0]: InHand(row[1], row[2]) for row in rows if row[1] or row[2]}
+    return {str(row[0]): InHand(row[1], row[2]) for row in rows if row[1] or row[2]}
 
 
 _UNSETTLED = (ConversationState.OPEN, ConversationState.WAITING, ConversationState.SNOOZED)
