@@ -282,10 +282,12 @@ class Preference(Table):
     """Whether a customer wants to be told of a subject on a channel."""
 
     __tablename__ = "preferences"
+    __table_args__ = (UniqueConstraint("customer_id", "subject", "channel"),)
 
-    customer_id: Mapped[int] = mapped_column(RowId, ForeignKey("customers.id"), primary_key=True)
-    subject: Mapped[str] = mapped_column(String(20), primary_key=True)
-    channel: Mapped[Channel] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    customer_id: Mapped[int] = mapped_column(RowId, ForeignKey("customers.id"))
+    subject: Mapped[str] = mapped_column(String(20))
+    channel: Mapped[Channel]
     allowed: Mapped[bool]
     changed_at: Mapped[datetime]
     by: Mapped[str] = mapped_column(String(100))

@@ -23,12 +23,18 @@ from crm_store.models import Guesses
 class GuessKind(StrEnum):
     """What attempts are counted at: one card (its number is the subject), and what one caller
     (their number, "" for all who withhold theirs) tries with cards, with orders, and how often
-    they have another number than their own called."""
+    they have another number than their own called. Of the hall: how many codes are sent to one
+    address, within an hour and within a day, and how many one client (its network address) has
+    sent, and tries."""
 
     CARD = "card"
     CALLER_CARDS = "caller_cards"
     CALLER_ORDERS = "caller_orders"
     CALLER_NUMBERS = "caller_numbers"
+    ADDRESS_CODES = "address_codes"
+    ADDRESS_CODES_DAY = "address_codes_day"
+    CLIENT_CODES = "client_codes"
+    CLIENT_CODE_TRIES = "client_code_tries"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,10 @@ LIMITS = {
     GuessKind.CALLER_CARDS: Limit(10, timedelta(hours=24)),
     GuessKind.CALLER_ORDERS: Limit(20, timedelta(hours=24)),
     GuessKind.CALLER_NUMBERS: Limit(10, timedelta(hours=24)),
+    GuessKind.ADDRESS_CODES: Limit(3, timedelta(hours=1)),
+    GuessKind.ADDRESS_CODES_DAY: Limit(10, timedelta(hours=24)),
+    GuessKind.CLIENT_CODES: Limit(20, timedelta(hours=1)),
+    GuessKind.CLIENT_CODE_TRIES: Limit(40, timedelta(hours=1)),
 }
 WITHHELD_TIMES = 10
 """All withheld callers together have so many times one caller's attempts."""
@@ -56,9 +66,16 @@ async def allowed(
 
     To be asked once for each attempt, just before what was keyed is compared.
     """
-    moment = now or datetime.now(UTC)
     async with database.transaction() as transaction:
-        return await _count(transaction, kind, subject, moment) <= _most(kind, subject)
+        return await allowed_in(transaction, kind, subject, now=now)
+
+
+async def allowed_in(
+    transaction: Transaction, kind: GuessKind, subject: str, *, now: datetime | None = None
+) -> bool:
+    """The same in a transaction of the caller's, which must be committed whatever comes of it."""
+    moment = now or datetime.now(UTC)
+    return await _count(transaction, kind, subject, moment) <= _most(kind, subject)
 
 
 async def failed(

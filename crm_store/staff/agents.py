@@ -46,7 +46,8 @@ class AgentRecord:
 
     A queue's value is the penalty that Asterisk is given: the agent's own, and one more for each
     level that they lack in a skill the queue asks for. `barred` are the queues that they cannot
-    serve, with the skill that they have too little of.
+    serve, with the skill that they have too little of. They are given at most `chats_at_once`, and
+    `written_at_once` other conversations.
     """
 
     id: int
@@ -59,6 +60,8 @@ class AgentRecord:
     phone: PhoneKind
     queues: Mapping[str, int]
     barred: Mapping[str, str] = field(default_factory=dict)
+    chats_at_once: int = 3
+    written_at_once: int = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +84,12 @@ async def save(
     language: str = "en",
     queues: Sequence[str] | Mapping[str, int] = (),
     phone: PhoneKind | None = None,
+    chats_at_once: int | None = None,
+    written_at_once: int | None = None,
 ) -> int:
     """Add the agent, or change the one with that login; the row's id. Queues may have penalties.
 
-    The password stays as it is, and so does the kind of phone where none is given. Raises
+    The password stays as it is, and so does what is None: the kind of phone, the capacities. Raises
     sqlalchemy.exc.IntegrityError if the extension is taken.
     """
     values: dict[str, object] = {
@@ -94,8 +99,12 @@ async def save(
         "language": language,
         "active": True,
     }
-    if phone is not None:
-        values["phone"] = phone
+    optional = {
+        "phone": phone,
+        "chats_at_once": chats_at_once,
+        "written_at_once": written_at_once,
+    }
+    values |= {name: value for name, value in optional.items() if value is not None}
     session = transaction.session
     agent_id = await session.scalar(
         update(Agent).where(Agent.login == login).values(**values).returning(Agent.id)
@@ -345,6 +354,8 @@ def _record(row: Agent, served: _Served) -> AgentRecord:
         row.phone,
         dict(sorted(penalties.items(), key=lambda place: (place[1], place[0]))),
         {queue: value for queue, value in queues.items() if isinstance(value, str)},
+        row.chats_at_once,
+        row.written_at_once,
     )
 
 

@@ -34,6 +34,10 @@ class QueueRecord:
     rings in a row an agent is paused (0: never). `script` is a script's code. VIPs and members
     stand as if they had come their head start earlier (queue_places.py); whoever last served the
     customer is rung alone for `preferred_agent_seconds` first (0: not).
+
+    Of conversations: with `written_mode` "pull" agents take them, with "push" they are given to
+    whoever has room. The first answer and the settlement are due so many minutes (a chat's answer:
+    seconds) of the calendar `hours` after the customer wrote; 0 is no target.
     """
 
     name: str
@@ -55,6 +59,11 @@ class QueueRecord:
     vip_head_start_seconds: int = 180
     member_head_start_seconds: int = 60
     preferred_agent_seconds: int = 8
+    written_mode: str = "pull"
+    first_answer_minutes: int = 60
+    resolution_minutes: int = 1440
+    chat_first_answer_seconds: int = 60
+    hours: str = "house"
     position: int = 0
 
     def title(self, language: str) -> str:
@@ -124,6 +133,11 @@ async def save(transaction: Transaction, queue: QueueRecord) -> None:
         "vip_head_start_seconds": queue.vip_head_start_seconds,
         "member_head_start_seconds": queue.member_head_start_seconds,
         "preferred_agent_seconds": queue.preferred_agent_seconds,
+        "written_mode": queue.written_mode,
+        "first_answer_minutes": queue.first_answer_minutes,
+        "resolution_minutes": queue.resolution_minutes,
+        "chat_first_answer_seconds": queue.chat_first_answer_seconds,
+        "hours": queue.hours,
         "position": queue.position,
     }
     queue_id = await session.scalar(
@@ -384,5 +398,10 @@ def _record(row: Queue, offered: Sequence[str]) -> QueueRecord:
         vip_head_start_seconds=row.vip_head_start_seconds,
         member_head_start_seconds=row.member_head_start_seconds,
         preferred_agent_seconds=row.preferred_agent_seconds,
+        written_mode=row.written_mode,
+        first_answer_minutes=row.first_answer_minutes,
+        resolution_minutes=row.resolution_minutes,
+        chat_first_answer_seconds=row.chat_first_answer_seconds,
+        hours=row.hours,
         position=row.position,
     )

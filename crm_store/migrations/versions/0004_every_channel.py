@@ -93,6 +93,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "preferences",
+        sa.Column("id", RowId, nullable=False),
         sa.Column("customer_id", RowId, nullable=False),
         sa.Column("subject", sa.String(length=20), nullable=False),
         sa.Column("channel", sa.String(length=20), nullable=False),
@@ -102,7 +103,13 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["customer_id"], ["customers.id"], name=op.f("fk_preferences_customer_id")
         ),
-        sa.PrimaryKeyConstraint("customer_id", "subject", "channel", name=op.f("pk_preferences")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_preferences")),
+        sa.UniqueConstraint(
+            "customer_id",
+            "subject",
+            "channel",
+            name=op.f("uq_preferences_customer_id_subject_channel"),
+        ),
     )
     op.create_table(
         "conversations",
