@@ -169,7 +169,7 @@ class MessageWritten(Fact):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConversationChanged(Fact):
     """A conversation changed by something else than a message; `what` is "opened", "assigned",
-    "queue", "state", "targets", "tags", "subject", "customer", "merged" or "split"."""
+    "queue", "state", "targets", "tags", "subject", "customer", "merged", "split" or "taken back"."""
 
     conversation_id: int
     what: str

@@ -1,7 +1,8 @@
 """Threads: which conversation a message belongs to, and conversations that become one, or two.
 
-Owns that rule, and merging (which can be undone) and splitting: messages go from one conversation
-to another, and both are then what their messages say. Knows nothing of customers' own merging.
+Owns that rule, and merging (which can be undone), splitting, and taking an answer back: messages go
+from one conversation to another or were never written, and each conversation is then what its
+messages say. Knows nothing of customers' own merging.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from crm_store.contacts.messages import preview_of
 from crm_store.database import Transaction
 from crm_store.facts import ConversationChanged
 from crm_store.models import (
+    Attachment,
     Channel,
     ChatSession,
     ContactKind,
@@ -26,6 +28,7 @@ from crm_store.models import (
     Conversation,
     ConversationState,
     Message,
+    MessageState,
     OutboxMessage,
 )
 from crm_store.signals import Direction
@@ -270,6 +273,56 @@ async def split(
     await _settle(transaction, row)
     await _tell(transaction, row, "split", actor)
     return new_id
+
+
+class TooLate(Exception):
+    """The message is on its way, or there already."""
+
+
+async def take_back(
+    transaction: Transaction, message_id: int, *, actor: str
+) -> tuple[str, list[int]]:
+    """An answer of `actor`'s that has not gone out was never written: its text, and its files as
+    uploads that hang on no message.
+
+    Raises LookupError if there is no such answer of theirs, TooLate if it is being sent.
+    """
+    session = transaction.session
+    message = await session.get(Message, message_id, with_for_update=True)
+    if message is None or message.author != actor or message.direction is not Direction.OUTBOUND:
+        raise LookupError(f"there is no answer {message_id}")
+    rows = (
+        await session.scalars(
+            select(OutboxMessage)
+            .where(OutboxMessage.message_id == message_id)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+    ).all()
+    if not rows or any(row.state is not MessageState.WAITING or row.attempts for row in rows):
+        raise TooLate
+    for row in rows:
+        row.state, row.message_id = MessageState.CANCELLED, None
+    files = list(
+        await session.scalars(
+            update(Attachment)
+            .where(Attachment.message_id == message_id)
+            .values(message_id=None)
+            .returning(Attachment.id)
+        )
+    )
+    text = message.text
+    conversation = await session.get(
+        Conversation, message.conversation_id, with_for_update=True, populate_existing=True
+    )
+    assert conversation is not None
+    await text_search.forget(transaction, EntryKind.MESSAGE, message_id)
+    await session.delete(message)
+    if conversation.state is ConversationState.WAITING:
+        conversation.state = ConversationState.OPEN
+    await _settle(transaction, conversation)
+    await _tell(transaction, conversation, "taken back", actor)
+    return text, files
 
 
 # ---- how -----------------------------------------------------------------------------------------
