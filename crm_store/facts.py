@@ -168,8 +168,9 @@ class MessageWritten(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConversationChanged(Fact):
-    """A conversation changed by something else than a message; `what` is "opened", "assigned",
-    "queue", "state", "targets", "tags", "subject", "customer", "merged", "split" or "taken back"."""
+    """A conversation changed by something else than a message that came; `what` is "opened",
+    "assigned", "queue", "state", "targets", "tags", "subject", "customer", "merged", "split" or
+    "taken back"."""
 
     conversation_id: int
     what: str
