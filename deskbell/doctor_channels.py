@@ -156,11 +156,15 @@ async def _mail_server(mail: MailSettings) -> Finding:
 
 async def _twilio(sms: SmsSettings) -> Finding:
     base = sms.twilio_url or TWILIO_URL
-    auth = aiohttp.BasicAuth(sms.twilio_account, sms.twilio_token.get_secret_value())
+    token = sms.twilio_token.get_secret_value()
+    headers = {"Authorization": aiohttp.encode_basic_auth(sms.twilio_account, token)}
     url = f"{base}/2010-04-01/Accounts/{sms.twilio_account}/Messages.json?PageSize=1"
     try:
         timeout = aiohttp.ClientTimeout(total=CONNECT_SECONDS)
-        async with aiohttp.ClientSession(timeout=timeout, auth=auth) as http, http.get(url) as got:
+        async with (
+            aiohttp.ClientSession(timeout=timeout, headers=headers) as http,
+            http.get(url) as got,
+        ):
             status = got.status
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         return fail("SMS", f"{base} is not reached: {_said(error)}", "let the way there through")
