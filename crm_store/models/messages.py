@@ -261,6 +261,7 @@ class InboxRule(Table):
     made_by: Mapped[str] = mapped_column(String(100))
     changed_at: Mapped[datetime]
     hits: Mapped[int] = mapped_column(BigInteger, default=0)
+    before: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
 
 class OptOut(Table):

@@ -32,6 +32,7 @@ def upgrade() -> None:
         sa.Column("made_by", sa.String(length=100), nullable=False),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("hits", sa.BigInteger(), nullable=False),
+        sa.Column("before", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_inbox_rules")),
     )
     op.create_table(
