@@ -13,9 +13,11 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from channels.inbox import Incoming, Received
 from crm_store.bus import Bus
 from crm_store.contacts.recordings import RecordingRecord
 from crm_store.database import Database
+from crm_store.models import Channel
 from crm_store.signals import AgentStateChanged
 from ivr.conversation.conversation import Step
 from ivr.conversation.line import CallerHungUp, Line
@@ -198,6 +200,10 @@ class AgentControl:
     """The state now. An agent nobody has seen is offline with no queues. Never blocks."""
 
 
+async def _nobody_reads(incoming: Incoming) -> Received:
+    raise AgentActionRefused("Nothing can be written here yet.")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HallParts:
     """What the customers' own pages are given (agent_desk/hall)."""
@@ -207,6 +213,15 @@ class HallParts:
 
     session_days: float = 30.0
     """A customer's session ends this long after the sign-in."""
+
+    receive: Callable[[Incoming], Awaitable[Received]] = _nobody_reads
+    """The inbox (channels.inbox.Inbox.receive), for what customers write here."""
+
+    attachments_folder: Path | None = None
+    """Where the files of messages are; None where none are kept."""
+
+    sends_codes_by: frozenset[Channel] = frozenset({Channel.MAIL, Channel.SMS})
+    """The channels that carry a code to its customer here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ argon2's hash only; how often one may be tried is in phone_menus/guesses.py. Poi
 from __future__ import annotations
 
 import asyncio
+import secrets
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -92,6 +93,18 @@ async def open_card(transaction: Transaction, customer_id: int, text: str) -> in
         .returning(Card.id)
     )
     return int(written.scalar_one())
+
+
+async def open_new_card(transaction: Transaction, customer_id: int) -> str:
+    """Give the customer a card under a number drawn by chance; the number."""
+    while True:
+        # No zero in front: it gets lost where numbers are typed.
+        drawn = str(1 + secrets.randbelow(9)) + f"{secrets.randbelow(10**14):014d}"
+        number = drawn + check_digit(drawn)
+        taken = await transaction.session.scalar(select(Card.id).where(Card.number == number))
+        if taken is None:
+            await open_card(transaction, customer_id, number)
+            return number
 
 
 async def account(database: Database, text: str) -> CardAccount | None:

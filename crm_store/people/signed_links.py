@@ -29,7 +29,7 @@ OPT_OUT = "opt_out"
 OPT_OUT_HOLDS = timedelta(days=730)
 """Mails are kept for long, and their links are to work as long."""
 
-LONGEST_TOKEN = 1_000
+LONGEST_TOKEN = 3_000
 _SIGNATURE_BYTES = 16
 _NAME = "signed_links"
 
