@@ -156,27 +156,28 @@ async def has_seen(transaction: Transaction, session_id: int, message_id: int) -
 
 
 async def unseen_by_who_left(
-    database: Database, *, gone_since: datetime, limit: int = 50
+    database: Database, *, gone_since: datetime, looked_since: datetime | None, limit: int = 50
 ) -> list[int]:
     """Visitors who were last here before `gone_since`, left a mail address or a number, and have
-    neither seen nor been sent all that was answered to them in the chat."""
-    known = func.max(ChatSession.seen_message_id, ChatSession.carried_message_id)
-    if not database.is_sqlite:
-        known = func.greatest(ChatSession.seen_message_id, ChatSession.carried_message_id)
+    neither seen nor been sent all that was answered to them in the chat.
+
+    With `looked_since`, only where something has happened since then.
+    """
     unseen = (
         select(Message.id)
-        .join(Conversation, Conversation.id == ChatSession.conversation_id)
         .where(
             Message.conversation_id == func.coalesce(Conversation.merged_into, Conversation.id),
             Message.channel == Channel.CHAT,
             Message.direction == Direction.OUTBOUND,
-            Message.id > known,
+            Message.id > ChatSession.seen_message_id,
+            Message.id > ChatSession.carried_message_id,
         )
-        .correlate(ChatSession)
+        .correlate(ChatSession, Conversation)
         .exists()
     )
     query = (
         select(ChatSession.id)
+        .join(Conversation, Conversation.id == ChatSession.conversation_id)
         .where(
             ChatSession.seen_at < gone_since,
             ChatSession.seen_at > gone_since - LASTS,
@@ -186,8 +187,24 @@ async def unseen_by_who_left(
         .order_by(ChatSession.id)
         .limit(limit)
     )
+    if looked_since is not None:
+        query = query.where(
+            or_(
+                ChatSession.seen_at >= looked_since,
+                Conversation.last_message_at >= looked_since,
+                Conversation.merged_into.is_not(None),
+            )
+        )
     async with database.reading() as session:
         return list(await session.scalars(query))
+
+
+async def locked(transaction: Transaction, session_id: int) -> ChatSessionRecord | None:
+    """The session as it stands, for nobody else to change until the transaction is over."""
+    row = await transaction.session.get(
+        ChatSession, session_id, with_for_update=True, populate_existing=True
+    )
+    return _record(row) if row is not None else None
 
 
 async def _one(database: Database, condition: Any) -> ChatSessionRecord | None:
