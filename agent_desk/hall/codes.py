@@ -102,8 +102,8 @@ async def send_code(
             to=address.value,
             subject=_("Your code for %(house)s") % said,
             text=_(
-                "%(code)s is your code for %(house)s. It is good for ten minutes. Tell it to nobody,"
-                " not even to us."
+                "%(code)s is your code for %(house)s. It is good for ten minutes. "
+                "Tell it to nobody, not even to us."
             )
             % said,
             language=_.code,

@@ -164,22 +164,6 @@ async def search_by_name(database: Database, text: str, limit: int = 20) -> list
     return list(found.values())[:limit]
 
 
-async def reached_at(
-    database: Database, kind: ContactKind, value: str, *, limit: int = 20
-) -> list[FoundCustomer]:
-    """Who has this way to be reached, in its stored form."""
-    query = (
-        select(Customer.id, Customer.name, Customer.segment, Customer.language)
-        .join(ContactPoint, ContactPoint.customer_id == Customer.id)
-        .where(ContactPoint.kind == kind, ContactPoint.value == value)
-        .where(Customer.merged_into.is_(None))
-        .order_by(Customer.id)
-        .limit(limit)
-    )
-    async with database.reading() as session:
-        return [FoundCustomer(*row) for row in await session.execute(query)]
-
-
 # ---- changing ------------------------------------------------------------------------------------
 
 
