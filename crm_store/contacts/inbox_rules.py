@@ -24,7 +24,7 @@ LONGEST_NAME = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRule:
-    """A rule as a supervisor sets it; `conditions` and `actions` as channels/rules.py reads them."""
+    """A rule as a supervisor sets it; channels/rules.py reads its conditions and actions."""
 
     name: str
     moment: RuleMoment

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, insert, or_, select, update
+from sqlalchemy import Select, and_, exists, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from crm_store import audit, text_search
 from crm_store.database import Database, Transaction
 from crm_store.facts import InteractionClosed, InteractionOpened
-from crm_store.models import Agent, Call, Channel, Customer, Interaction, WrapUp
+from crm_store.models import Agent, Call, Channel, Conversation, Customer, Interaction, WrapUp
 from crm_store.signals import Direction
 
 
@@ -236,7 +236,9 @@ async def open_of_agent(database: Database, agent: str) -> list[PastInteraction]
                     Interaction.agent == agent,
                     Interaction.closed_at.is_(None),
                 ),
-            )
+            ),
+            # A conversation is settled in the inbox, and may take days.
+            ~exists().where(Conversation.interaction_id == Interaction.id),
         )
         .order_by(Interaction.opened_at.desc(), Interaction.id.desc())
         .limit(50),

@@ -24,15 +24,21 @@ from crm_store.models import (
     Callback,
     Card,
     Channel,
+    ChatSession,
     Complaint,
     ContactPoint,
+    Conversation,
     Customer,
     CustomerMove,
+    HallSession,
+    IdentitySuggestion,
     Interaction,
     MenuVisit,
+    Message,
     MoveKind,
     Order,
     OutboxMessage,
+    Preference,
     Segment,
     Survey,
     Table,
@@ -55,6 +61,11 @@ OWNED: dict[str, type[Table]] = {
     "surveys": Survey,
     "menu_visits": MenuVisit,
     "outbox_messages": OutboxMessage,
+    "conversations": Conversation,
+    "chat_sessions": ChatSession,
+    "hall_sessions": HallSession,
+    "preferences": Preference,
+    "identity_suggestions": IdentitySuggestion,
 }
 """The tables whose rows go with a customer, by the name under which a move lists them."""
 
@@ -74,6 +85,7 @@ _CAME_OF_A_CONTACT: dict[str, Any] = {
     "complaints": Complaint,
     "orders": Order,
     "outbox_messages": OutboxMessage,
+    "conversations": Conversation,
 }
 _TYPES: dict[str, type[Segment | Channel]] = {"segment": Segment, "preferred_channel": Channel}
 _ROWS_AT_ONCE = 500
@@ -148,6 +160,7 @@ async def merge(
         for name, table in _owned()
     }
     moved["contact_points"] = await _movable_ways(transaction, other_id, kept_id)
+    moved["preferences"] = await _movable_preferences(transaction, other_id, kept_id)
     await session.execute(
         update(Customer).where(Customer.id == other_id).values(merged_into=kept_id)
     )
@@ -174,8 +187,8 @@ async def split(
     is_new: bool = False,
 ) -> int:
     """These rows of `from_id` are `to_id`'s; the move's id. An interaction takes its call along,
-    what was done in its menus and said in its survey, and what came of it: tasks, callbacks,
-    complaints, orders, messages.
+    what was done in its menus and said in its survey, its conversation with its chat, and what came
+    of it: tasks, callbacks, complaints, orders, messages. Sessions and preferences stay.
 
     `is_new` says that `to_id` was made for this: undoing hides it again. Rows that are not
     `from_id`'s are left alone. Raises MoveRefused, also if there is nothing to move.
@@ -202,7 +215,11 @@ async def split(
                 .where(Interaction.id.in_(chunk))
             )
             wanted[name] |= set(await session.scalars(in_the_call))
+    for chunk in _chunks(wanted["conversations"]):
+        chats = select(ChatSession.id).where(ChatSession.conversation_id.in_(chunk))
+        wanted["chat_sessions"] |= set(await session.scalars(chats))
     wanted["contact_points"] &= set(await _movable_ways(transaction, from_id, to_id))
+    wanted["hall_sessions"] = wanted["preferences"] = wanted["identity_suggestions"] = set()
     moved = {
         name: await _still_of(transaction, table, wanted[name], from_id) for name, table in _owned()
     }
@@ -234,6 +251,8 @@ async def undo(transaction: Transaction, move_id: int, *, actor: str) -> Move:
     # What the giving customer has got again meanwhile stays where it is.
     free = set(await _movable_ways(transaction, move.to_id, move.from_id))
     back["contact_points"] = [row_id for row_id in back.get("contact_points", ()) if row_id in free]
+    free = set(await _movable_preferences(transaction, move.to_id, move.from_id))
+    back["preferences"] = [row_id for row_id in back.get("preferences", ()) if row_id in free]
     await _move_rows(transaction, back, move.to_id, move.from_id)
     await _put_fields_back(transaction, move)
     if move.kind is MoveKind.MERGE:
@@ -351,6 +370,18 @@ async def _movable_ways(transaction: Transaction, from_id: int, to_id: int) -> l
     return list(await transaction.session.scalars(query))
 
 
+async def _movable_preferences(transaction: Transaction, from_id: int, to_id: int) -> list[int]:
+    """What the receiving customer has said nothing about."""
+    theirs = aliased(Preference)
+    said = exists().where(
+        theirs.customer_id == to_id,
+        theirs.subject == Preference.subject,
+        theirs.channel == Preference.channel,
+    )
+    query = select(Preference.id).where(Preference.customer_id == from_id, ~said)
+    return list(await transaction.session.scalars(query))
+
+
 async def _do(transaction: Transaction, move: CustomerMove) -> int:
     await _move_rows(transaction, move.moved, move.from_id, move.to_id)
     move.moved = {name: ids for name, ids in move.moved.items() if ids}
@@ -375,6 +406,14 @@ async def _move_rows(
             )
         if ids and name in _SEARCHED:
             await text_search.assign(transaction, _SEARCHED[name], ids, to_id)
+    for chunk in _chunks(moved.get("conversations", ())):
+        written = (
+            select(Message.id)
+            .join(Conversation, Conversation.id == Message.conversation_id)
+            .where(Conversation.id.in_(chunk), Conversation.customer_id == to_id)
+        )
+        message_ids = list(await session.scalars(written))
+        await text_search.assign(transaction, EntryKind.MESSAGE, message_ids, to_id)
 
 
 async def _is_covered(transaction: Transaction, move: CustomerMove) -> bool:
