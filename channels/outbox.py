@@ -1,97 +1,98 @@
 """The outbox: what waits there goes out, each message once.
 
-Owns the order of things: a message is "sending" in the store before a byte of it leaves, and what
-became of it is written after. Refuses to know how a channel sends: a `Sender` does, and says what
-it is certain of.
+Owns the carriers, one for each channel that has a sender, and what wakes them. Nothing depends on
+this process: rows are the truth, and what a killed one was sending is known by its lease.
 """
 
 from __future__ import annotations
 
+import asyncio
+import os
+import secrets
+import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Protocol
 
+from channels.attachments import AttachmentFiles
+from channels.carrier import Carrier, Figures
+from channels.senders import (
+    Accepted,
+    NotNow,
+    Outgoing,
+    OutgoingFile,
+    Refused,
+    Sender,
+    mail_message_id,
+)
+from crm_store.database import Database
+from crm_store.facts import Fact, MessageWanted
 from crm_store.models import Channel
 
+__all__ = [
+    "Accepted",
+    "NotNow",
+    "Outbox",
+    "Outgoing",
+    "OutgoingFile",
+    "Refused",
+    "Sender",
+    "mail_message_id",
+]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutgoingFile:
-    name: str
-    media_type: str
-    path: Path
 
+class Outbox:
+    """Carries what waits, by each channel's sender, until `run` is cancelled.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outgoing:
-    """A message that is to go out now. `id` is its row in the outbox.
-
-    `to` and `our_address` are as the channel has them, `our_address` "" for the sender's own.
-    `idempotency_key` never changes over its tries; `message_id` is the mail's own Message-ID, made
-    of that key, with its `<>`. `headers` are further ones of a mail (In-Reply-To, References,
-    List-Unsubscribe, ...). `html` is "" where the sender makes it of the text. `purpose` is answer,
-    notice, code, promotion, automatic, transcript or note. `is_repeat` says that it may have been
-    accepted before: nobody knows.
+    `lease_s` is how long a killed process's messages stay untouched; a living one prolongs it.
+    `longest_send_s` is how long a sender may take over one message, after which nobody knows.
+    `poll_s` is the longest wait between looks at the table: other processes write there too.
+    A quiet stop lets what is on its way arrive for at most `longest_stop_s`.
     """
 
-    id: int
-    channel: Channel
-    to: str
-    text: str
-    idempotency_key: str
-    our_address: str = ""
-    subject: str = ""
-    html: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    files: Sequence[OutgoingFile] = ()
-    message_id: str = ""
-    language: str = ""
-    purpose: str = "answer"
-    is_repeat: bool = False
+    def __init__(
+        self,
+        database: Database,
+        files: AttachmentFiles,
+        senders: Mapping[Channel, Sender],
+        *,
+        lease_s: float = 120.0,
+        longest_send_s: float = 300.0,
+        poll_s: float = 1.0,
+        longest_stop_s: float = 8.0,
+    ) -> None:
+        worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self.figures = {channel: Figures() for channel in senders}
+        self._carriers = [
+            Carrier(
+                database,
+                files,
+                sender,
+                self.figures[channel],
+                channel=channel,
+                worker=worker,
+                lease_s=lease_s,
+                longest_send_s=longest_send_s,
+                poll_s=poll_s,
+                longest_stop_s=longest_stop_s,
+            )
+            for channel, sender in senders.items()
+        ]
+        self._database = database
 
+    async def run(self) -> None:
+        """Carry until cancelled. Never raises of itself; closes the senders."""
+        unheard = self._database.listen(self._heard)
+        try:
+            await asyncio.gather(*(carrier.run() for carrier in self._carriers))
+        finally:
+            unheard()
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accepted:
-    """The other side has the message. `provider_id` is what it calls it by. `cost_micros` are
-    millionths of `cost_currency`, None if nobody said."""
+    def wake(self) -> None:
+        """Look at the table now."""
+        for carrier in self._carriers:
+            carrier.wake.set()
 
-    provider_id: str = ""
-    segments: int = 1
-    cost_micros: int | None = None
-    cost_currency: str = ""
-
-
-class NotNow(Exception):
-    """It is certain that nothing was accepted; to be tried again in `wait_s` seconds."""
-
-    def __init__(self, wait_s: float, why: str) -> None:
-        super().__init__(why)
-        self.wait_s = wait_s
-        self.why = why
-
-
-class Refused(Exception):
-    """The other side will never take it. With `bad_address` it is the address that is wrong."""
-
-    def __init__(self, why: str, *, bad_address: bool = False) -> None:
-        super().__init__(why)
-        self.why = why
-        self.bad_address = bad_address
-
-
-class Sender(Protocol):
-    """Who carries the messages of one channel.
-
-    `at_once` is how many may be on their way at a time. With `recognises_repeats` the other side
-    takes a message with the same idempotency key only once, so that repeating is never wrong.
-    """
-
-    channel: Channel
-    at_once: int
-    recognises_repeats: bool
-
-    async def send(self, message: Outgoing) -> Accepted:
-        """Hand it to the other side. Raises NotNow or Refused; any other exception means that
-        nobody knows whether it was accepted."""
-
-    async def close(self) -> None: ...
+    def _heard(self, facts: Sequence[Fact]) -> None:
+        wanted = {fact.channel for fact in facts if isinstance(fact, MessageWanted)}
+        for carrier in self._carriers:
+            if carrier.channel.value in wanted:
+                carrier.wake.set()

@@ -7,6 +7,7 @@ nobody. Sends nothing, and knows no words like STOP: the channels do.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -249,6 +250,22 @@ async def opt_outs_of(database: Database, channel: Channel, address: str) -> lis
             OptOutRecord(row.channel, row.address, row.subject, row.at, row.by, row.reason)
             for row in await session.scalars(query)
         ]
+
+
+async def opted_out(
+    session: AsyncSession, channel: Channel, addresses: Iterable[str]
+) -> dict[str, frozenset[str]]:
+    """What each of these addresses wants no more: subjects, "" for everything. Those that never
+    said so are left out."""
+    rows = await session.execute(
+        select(OptOut.address, OptOut.subject).where(
+            OptOut.channel == channel, OptOut.address.in_(list(addresses))
+        )
+    )
+    found: dict[str, frozenset[str]] = {}
+    for row in rows:
+        found[row.address] = found.get(row.address, frozenset()) | {row.subject}
+    return found
 
 
 # ---- addresses in trouble ------------------------------------------------------------------------
