@@ -8,16 +8,17 @@ know what an agent may see.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, and_, exists, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from crm_store import text_search
 from crm_store.contacts.story_kinds import KINDS, READERS, Reader, StoryEntry
 from crm_store.database import Database
-from crm_store.models import Channel, Interaction
+from crm_store.models import Channel, Conversation, Interaction, Message
 from crm_store.people import customers
 from crm_store.text_search import EntryKind
 
@@ -32,6 +33,8 @@ __all__ = [
 
 # A search whose hits a filter throws away looks no further than this many pages.
 _MOST_PAGES = 8
+# Conversations that a cursor remembers to have been shown.
+_MOST_SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +74,18 @@ async def read(
     if not owners:
         return StoryPage([], None)
     if find.strip():
-        entry = _cursor_of_index(before) if before else None
-        return await _found(database, owners, wanted, find=find, cursor=entry, limit=limit)
-    cursor = _cursor(before) if before else None
+        cursor, shown = _cursor_of_index(before) if before else (None, set())
+        return await _found(
+            database, owners, wanted, find=find, cursor=cursor, shown=shown, limit=limit
+        )
+    place = _cursor(before) if before else None
     entries: list[StoryEntry] = []
     async with database.reading() as session:
         for kind in wanted.kinds or KINDS:
             if not _may_be_of(kind, wanted.channels):
                 continue
             reader = READERS[kind]
-            conditions = [reader.owner.in_(owners), *_bounds(reader, kind, wanted, cursor)]
+            conditions = [reader.owner.in_(owners), *_bounds(reader, kind, wanted, place)]
             entries += await reader.read(session, conditions, limit + 1)
     entries.sort(key=_place, reverse=True)
     more = len(entries) > limit
@@ -120,14 +125,21 @@ def _cursor(text: str) -> tuple[datetime, int, int]:
     return datetime.fromtimestamp(float(parts[1]), UTC), int(parts[2]), int(parts[3])
 
 
-def _cursor_of_index(text: str) -> int:
+def _cursor_of_index(text: str) -> tuple[int, set[int]]:
+    """The last entry of the index, and the conversations' contacts that were shown: each of their
+    messages is an entry, and they are shown once."""
     if _ENTRY.fullmatch(text) is None:
         raise ValueError("that is no cursor of a search")
-    return int(text)
+    entry, *shown = map(int, text.split("~"))
+    return entry, set(shown)
+
+
+def _written_for_index(entry: int, shown: Iterable[int]) -> str:
+    return "~".join(str(one) for one in (entry, *sorted(shown)[-_MOST_SHOWN:]))
 
 
 _CURSOR = re.compile(r"([0-9]{1,11}\.[0-9]{6})~([0-9])~([0-9]{1,18})")
-_ENTRY = re.compile(r"[0-9]{1,18}")
+_ENTRY = re.compile(r"[0-9]{1,18}(~[0-9]{1,18}){0,200}")
 
 
 def _may_be_of(kind: EntryKind, channels: Sequence[Channel]) -> bool:
@@ -158,7 +170,12 @@ def _bounds(
     if wanted.agent is not None:
         found.append(or_(*(column == wanted.agent for column in reader.agents)))
     if wanted.channels and kind is EntryKind.INTERACTION:
-        found.append(Interaction.channel.in_(wanted.channels))
+        written = exists().where(
+            Conversation.interaction_id == Interaction.id,
+            Message.conversation_id == Conversation.id,
+            Message.channel.in_(wanted.channels),
+        )
+        found.append(or_(Interaction.channel.in_(wanted.channels), written))
     return found
 
 
@@ -169,33 +186,58 @@ async def _found(
     *,
     find: str,
     cursor: int | None,
+    shown: set[int],
     limit: int,
 ) -> StoryPage:
-    """The entries with the words, in the order of the index."""
+    """The entries with the words, in the order of the index; a contact with several messages that
+    have them stands at the newest."""
     kinds = [kind for kind in wanted.kinds or KINDS if _may_be_of(kind, wanted.channels)]
     if not kinds:
         return StoryPage([], None)
+    searched = [*kinds, *([EntryKind.MESSAGE] if EntryKind.INTERACTION in kinds else [])]
     entries: list[StoryEntry] = []
     for _ in range(_MOST_PAGES):
         hits = await text_search.search(
-            database, find, customer_ids=owners, kinds=kinds, before=cursor, limit=limit
+            database, find, customer_ids=owners, kinds=searched, before=cursor, limit=limit
         )
         async with database.reading() as session:
+            places = await _places(session, hits)
             by_row: dict[tuple[EntryKind, int], StoryEntry] = {}
             for kind in kinds:
-                ids = [hit.row_id for hit in hits if hit.kind is kind]
+                ids = {row_id for found, row_id in places.values() if found is kind}
                 if ids:
                     reader = READERS[kind]
                     conditions = [reader.row.in_(ids), *_bounds(reader, kind, wanted, None)]
                     read_now = await reader.read(session, conditions, len(ids))
                     by_row |= {(kind, entry.id): entry for entry in read_now}
         for hit in hits:
-            entry = by_row.get((hit.kind, hit.row_id))
-            if entry is not None:
+            place = places.get(hit.entry)
+            entry = by_row.get(place) if place is not None else None
+            is_contact = entry is not None and entry.kind is EntryKind.INTERACTION
+            if entry is not None and not (is_contact and entry.id in shown):
                 entries.append(entry)
+                if is_contact and entry.details["conversation"]:
+                    shown.add(entry.id)
             cursor = hit.entry
             if len(entries) == limit:
-                return StoryPage(entries, str(cursor))
+                return StoryPage(entries, _written_for_index(cursor, shown))
         if len(hits) < limit:
             return StoryPage(entries, None)
-    return StoryPage(entries, str(cursor))
+    return StoryPage(entries, _written_for_index(cursor or 0, shown))
+
+
+async def _places(
+    session: AsyncSession, hits: Sequence[text_search.Found]
+) -> dict[int, tuple[EntryKind, int]]:
+    """Which thing of the story each hit is in: a message is in its conversation's contact."""
+    places = {hit.entry: (hit.kind, hit.row_id) for hit in hits}
+    messages = {hit.row_id: hit.entry for hit in hits if hit.kind is EntryKind.MESSAGE}
+    if messages:
+        rows = await session.execute(
+            select(Message.id, Conversation.interaction_id)
+            .join(Conversation, Conversation.id == Message.conversation_id)
+            .where(Message.id.in_(messages))
+        )
+        for message_id, interaction_id in rows:
+            places[messages[message_id]] = (EntryKind.INTERACTION, interaction_id)
+    return places

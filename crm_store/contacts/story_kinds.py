@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from crm_store.contacts.conversation_excerpts import conversations_of, newest_messages
 from crm_store.models import (
     Call,
     Callback,
@@ -72,10 +73,11 @@ async def _interactions(
     session: AsyncSession, conditions: Sequence[ColumnElement[bool]], limit: int
 ) -> list[StoryEntry]:
     """`direction, queue, disposition, summary, note, address, keyed, satisfaction, closed_at`;
-    `call` ({outcome, wait_s, talk_s, transferred_to} or None); `wrap_ups` [{agent, disposition,
-    note, at}]; `recordings` [{id, started_at, seconds, marks}]; `menu_visits` [{menu, language,
-    entered_at, seconds, left_to, trail: [{at, place, heard, keyed, language}]}]; `survey` ({agreed,
-    answers: {question: 1 to 5}} or None)."""
+    `conversation` and `messages` (see conversation_excerpts.py); `call` ({outcome, wait_s, talk_s,
+    transferred_to} or None); `wrap_ups` [{agent, disposition, note, at}]; `recordings` [{id,
+    started_at, seconds, marks}]; `menu_visits` [{menu, language, entered_at, seconds, left_to,
+    trail: [{at, place, heard, keyed, language}]}]; `survey` ({agreed, answers: {question: 1 to 5}}
+    or None)."""
     query = (
         select(Interaction, Call)
         .join(Call, Call.id == Interaction.call_id, isouter=True)
@@ -89,6 +91,8 @@ async def _interactions(
     recordings = await _recordings(session, calls)
     menu_visits = await _menu_visits(session, calls)
     surveys = await _surveys(session, calls)
+    conversations = await conversations_of(session, [one.id for one, _ in rows])
+    written = await newest_messages(session, [one["id"] for one in conversations.values()])
     return [
         StoryEntry(
             EntryKind.INTERACTION,
@@ -106,6 +110,8 @@ async def _interactions(
                 "keyed": one.keyed,
                 "satisfaction": one.satisfaction,
                 "closed_at": one.closed_at,
+                "conversation": conversations.get(one.id),
+                "messages": written.get(conversations.get(one.id, {}).get("id"), []),
                 "call": call
                 and {
                     "outcome": call.outcome,
