@@ -1,4 +1,4 @@
-"""One PBX as Deskbell sees it: its AMI link, its calls, its queues, and its agents' places.
+"""One PBX as Deskbell sees it: its AMI link, calls, queues, faxes, and its agents' places.
 
 Owns the order of things: a message goes to the call model, then to the queue model, and what they
 say to the bus, all before the next message; after each connect both are rebuilt from Asterisk's own
@@ -20,11 +20,17 @@ from cti.agents.queue_lines import LINE_HEADERS, QueueLines
 from cti.agents.queue_model import QUEUE_EVENTS, QUEUE_HEADERS, Member, QueueModel
 from cti.agents.seats import DEFAULT_WRAP_UP, Agents, AgentSeat, ServedCall, WrapUpLimit
 from cti.ami.link import ActionFailed, ActionTimeout, AmiError, AmiLink, AmiResponse, LinkState
-from cti.calls import faxes
 from cti.calls.call_model import ONLY_WITH, READ_HEADERS, WANTED_EVENTS, CallModel
 from cti.calls.call_rebuild import AsteriskLists
 from cti.calls.call_recovery import CallRecovery
 from cti.calls.call_state import CallNow
+from cti.faxes import arrivals
+from cti.faxes.fax_calls import (
+    FAX_CALL_EVENTS,
+    FAX_CALL_HEADERS,
+    FAX_CALL_ONLY_WITH,
+    FaxCalls,
+)
 from cti.pbx.configuration import OUTSIDE_LINE
 
 log = logging.getLogger(__name__)
@@ -76,14 +82,19 @@ class Switchboard:
             address.port,
             address.user,
             address.secret,
-            wanted_events=WANTED_EVENTS | QUEUE_EVENTS | faxes.FAX_EVENTS,
-            only_with=ONLY_WITH,
-            headers=READ_HEADERS | QUEUE_HEADERS | LINE_HEADERS | faxes.FAX_HEADERS,
+            wanted_events=WANTED_EVENTS | QUEUE_EVENTS | arrivals.FAX_EVENTS | FAX_CALL_EVENTS,
+            only_with={**ONLY_WITH, **FAX_CALL_ONLY_WITH},
+            headers=READ_HEADERS
+            | QUEUE_HEADERS
+            | LINE_HEADERS
+            | arrivals.FAX_HEADERS
+            | FAX_CALL_HEADERS,
             on_message=self._on_message,
             on_up=self._on_up,
             on_down=self._on_down,
             record=record,
         )
+        self.faxes = FaxCalls(self.link)
         self._bus = bus
         self._recovery = CallRecovery(self._feed, self._become)
         self._recovery.keep_back()
@@ -119,6 +130,7 @@ class Switchboard:
         for task in self._letting_ring:
             task.cancel()
         await self.agents.close()
+        await self.faxes.close()
         await self.link.close()
 
     async def action(self, name: str, **headers: Any) -> AmiResponse:
@@ -141,10 +153,11 @@ class Switchboard:
 
     def _feed(self, message: Mapping[str, str]) -> list[Signal]:
         self.lines.feed(message)
+        self.faxes.feed(message)
         return [
             *self.calls.feed(message),
             *self.queues.feed(message),
-            *faxes.feed(self.name, message),
+            *arrivals.feed(self.name, message),
         ]
 
     def _become(self, lists: AsteriskLists, at: float | None) -> list[Signal]:
@@ -229,6 +242,7 @@ class Switchboard:
 
     def _on_down(self, cause: str) -> None:
         self._recovery.forget()
+        self.faxes.link_down()
         log.warning("PBX %s: link down: %s", self.name, cause)
         self._publish([PbxLinkChanged(pbx=self.name, at=time.time(), up=False, cause=cause)])
 

@@ -61,7 +61,8 @@ def to_pdf(source: Path, target: Path, most_pages: int) -> int:
     with fax:
         for page in _frames(fax, most_pages):
             one = io.BytesIO()
-            page.save(one, "PDF", dpi=_dots(page))
+            # A copy has none of the tags (order of bits) that Pillow would write again.
+            page.copy().save(one, "PDF", dpi=_dots(page))
             whole.import_pages(pypdfium2.PdfDocument(one))
         if not len(whole):
             raise Unusable("damaged")

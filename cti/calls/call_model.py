@@ -27,6 +27,7 @@ from cti.calls.call_rebuild import (
     rebuild,
 )
 from cti.calls.call_state import (
+    FAX_PREFIX,
     MAX_KEYED,
     PREFERRED_CONTEXT,
     STATE_DOWN,
@@ -136,7 +137,7 @@ class CallModel:
         channel = live.channels.get(uniqueid)
         if channel is not None and (not linkedid or channel.call.linkedid == linkedid):
             return channel
-        if not uniqueid or uniqueid in live.ended_channels:
+        if not uniqueid or uniqueid in live.ended_channels or uniqueid.startswith(FAX_PREFIX):
             return None
         linkedid = live.merged.get(linkedid or uniqueid, linkedid or uniqueid)
         if channel is None:

@@ -39,6 +39,8 @@ STAND_IN_CONTEXT: Final = "callback-place"
 """Where in the dialplan the place of a customer is kept who waits for a callback."""
 PREFERRED_CONTEXT: Final = "preferred-agent"
 """Where the agent who last served the caller is rung alone; the extension is the queue's name."""
+FAX_PREFIX: Final = "deskbell-fax-"
+"""The beginning of the Uniqueid of a fax call of ours: not a call between people."""
 
 _STAND_IN = re.compile(rf"Local/([0-9]{{1,18}})@{STAND_IN_CONTEXT}-")
 

@@ -283,6 +283,7 @@ class PbxConfiguration:
     qualify_seconds: int = 30
     echo_number: str = "699"
     fax_number: str = "698"
+    fax_station: str = ""
     conference_pattern: str = "80X"
 
     def __post_init__(self) -> None:
@@ -290,6 +291,7 @@ class PbxConfiguration:
         _checked(r"[0-9]{2,20}", self.echo_number, "echo number")
         _checked(r"[0-9]{2,20}", self.fax_number, "fax number")
         _checked(r"[0-9XZN]{2,20}", self.conference_pattern, "conference pattern")
+        _checked(r"[+0-9 ]{0,20}", self.fax_station, "fax station")
         numbers = [
             *(queue.number for queue in self.queues),
             *(phone.extension for phone in self.phones),
@@ -439,6 +441,7 @@ def render(
         "menus": configuration.menus,
         "phone_menus": configuration.phone_menus,
         "fax_number": configuration.fax_number,
+        "fax_station": configuration.fax_station,
         "fax_detect_seconds": FAX_DETECT_SECONDS,
         "mailboxes": configuration.all_mailboxes(),
         "first_place": queue_places.FIRST,

@@ -296,7 +296,8 @@ class EmbeddedPbx:
         self.settings = settings = replace(settings, folder=folder)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder.chmod(0o700)
-        for name in ("etc", "lib/keys", "spool/fax", "spool/messages", "log", "run"):
+        spools = ("spool/fax", "spool/fax-out", "spool/messages")
+        for name in ("etc", "lib/keys", *spools, "log", "run"):
             (folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
         run_folder = folder / "run"
         if len(os.fsencode(run_folder)) > LONGEST_RUN_FOLDER:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from crm_store.contacts import faxes
 from crm_store.database import Database
 from crm_store.models import Call, Channel, Interaction
 from tests.ivr.fax_machine import fax_machine, pages_in, send, write_blank_pages
@@ -49,7 +48,7 @@ async def test_a_fax_machine_s_pages_are_kept(
             interaction, call = await received(database)
     finally:
         await database.close()
-    kept = service.folder / "pbx/spool/fax" / faxes.file_name(call.linkedid)
+    (kept,) = (service.folder / "pbx/spool/fax").glob(f"{call.linkedid}_*.tif")
     assert pages_in(kept) == 2
     assert interaction.address == "+862155550123"
     assert (interaction.summary, interaction.agent, interaction.queue) == ("2 p.", None, call.queue)

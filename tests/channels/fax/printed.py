@@ -9,11 +9,13 @@ import pypdfium2
 from PIL import Image, ImageChops, ImageDraw, ImageFont
 
 A4_AT_100: Final = (827, 1_169)
+SLIP: Final = (500, 540)
+"""A short page: a fax machine takes half a minute for a long one."""
 
 
-def printed(word: str) -> Image.Image:
-    """A page of A4 at 100 dots to the inch with the word on it, and smaller lines below."""
-    page = Image.new("L", A4_AT_100, 255)
+def printed(word: str, size: tuple[int, int] = A4_AT_100) -> Image.Image:
+    """A page of 100 dots to the inch with the word on it, and smaller lines below."""
+    page = Image.new("L", size, 255)
     pen = ImageDraw.Draw(page)
     pen.text((60, 60), word, fill=0, font=ImageFont.load_default(120))
     for line in range(12):
@@ -22,9 +24,9 @@ def printed(word: str) -> Image.Image:
     return page
 
 
-def write_pdf(file: Path, *words: str) -> None:
+def write_pdf(file: Path, *words: str, size: tuple[int, int] = A4_AT_100) -> None:
     """A PDF with a page for each word."""
-    first, *others = [printed(word) for word in words]
+    first, *others = [printed(word, size) for word in words]
     first.save(file, "PDF", save_all=True, append_images=others, resolution=100)
 
 
@@ -34,13 +36,15 @@ def pages_of(file: Path | bytes) -> list[Image.Image]:
     return [page.render(scale=100 / 72, grayscale=True).to_pil() for page in document]
 
 
-def reads(page: Image.Image, word: str, *others: str) -> bool:
+def reads(page: Image.Image, word: str, *others: str, size: tuple[int, int] = A4_AT_100) -> bool:
     """Whether the page looks like the printed word, and less like any of the others."""
-    found = min(_difference(page, printed(word), down) for down in range(0, 60, 4))
-    rivals = [
-        min(_difference(page, printed(other), down) for down in range(0, 60, 4)) for other in others
-    ]
+    found = _nearest(page, printed(word, size))
+    rivals = [_nearest(page, printed(other, size)) for other in others]
     return found < 0.05 and all(found * 1.5 < rival for rival in rivals)
+
+
+def _nearest(page: Image.Image, model: Image.Image) -> float:
+    return min(_difference(page, model, down) for down in range(0, 60, 4))
 
 
 def _difference(page: Image.Image, model: Image.Image, down: int) -> float:

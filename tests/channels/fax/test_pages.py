@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import struct
 import zlib
@@ -48,6 +47,16 @@ async def test_coarse_pages_have_their_true_shape(tmp_path: Path) -> None:
     assert reads(seen.resize((827, 1_169)), "COARSE", "SMOOTH")
 
 
+async def test_pages_as_a_pbx_writes_them_are_read(tmp_path: Path) -> None:
+    """ITU-T T.4 in two dimensions, the bits of each byte from the right, all in one strip."""
+    page = printed("RECEIVED").resize((1_728, 2_292)).convert("1")
+    tags = {266: 2, 292: 5, 278: 2_292}
+    page.save(tmp_path / "in.tif", compression="group3", dpi=(204, 196), tiffinfo=tags)
+    assert await Pages().to_pdf(tmp_path / "in.tif", tmp_path / "out.pdf") == 1
+    (seen,) = pages_of(tmp_path / "out.pdf")
+    assert reads(seen.resize((827, 1_169)), "RECEIVED", "ANSWERED")
+
+
 async def test_a_page_across_the_paper_is_turned(tmp_path: Path) -> None:
     printed("ACROSS").rotate(90, expand=True).save(tmp_path / "in.pdf", resolution=100)
     await Pages().to_fax(tmp_path / "in.pdf", tmp_path / "fax.tif")
@@ -70,6 +79,10 @@ async def test_a_page_of_any_size_fits_the_paper(tmp_path: Path) -> None:
             assert 0 < fax.height <= 2_744
 
 
+def names_in(folder: Path) -> list[str]:
+    return [file.name for file in folder.iterdir()]
+
+
 def of_empty_pages(file: Path, count: int) -> None:
     document = pypdfium2.PdfDocument.new()
     for _ in range(count):
@@ -82,7 +95,7 @@ async def test_five_hundred_pages_are_refused_and_leave_nothing(tmp_path: Path) 
     with pytest.raises(Unusable) as refusal:
         await Pages().to_fax(tmp_path / "in.pdf", tmp_path / "fax.tif")
     assert refusal.value.fault is Fault.TOO_MANY_PAGES
-    assert os.listdir(tmp_path) == ["in.pdf"]
+    assert names_in(tmp_path) == ["in.pdf"]
 
 
 async def test_as_many_pages_as_are_allowed_are_taken(tmp_path: Path) -> None:

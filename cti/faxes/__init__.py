@@ -1,0 +1,1 @@
+"""Faxes over the PBX: pages that arrive, and pages that go out."""
