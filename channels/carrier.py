@@ -32,7 +32,7 @@ from channels.senders import (
 from crm_store.contacts import attachments, outbox
 from crm_store.contacts.attachments import FileRecord
 from crm_store.contacts.outbox import AcceptedMessage, OutboxRecord
-from crm_store.database import Database, Transaction
+from crm_store.database import Database, Transaction, is_away
 from crm_store.models import Channel, Message, Purpose
 from crm_store.people import preferences
 from crm_store.people.preferences import REACHED_AT, Subject, Trouble
@@ -121,11 +121,12 @@ class Carrier:
                 self.wake.clear()
                 try:
                     wait_s = await self._turn()
-                except (OSError, SQLAlchemyError) as error:
-                    log.warning("the outbox cannot be read yet: %s", type(error).__name__)
-                    wait_s = self._poll_s
-                except Exception:
-                    log.exception("a turn of the outbox failed")
+                except Exception as error:
+                    # Whatever it is, what waits must go on as soon as it has passed.
+                    if is_away(error):
+                        log.warning("the outbox cannot be read yet: %s", type(error).__name__)
+                    else:
+                        log.exception("a turn of the outbox failed")
                     wait_s = self._poll_s
                 with suppress(TimeoutError):
                     async with asyncio.timeout(wait_s):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, case, select, update
+from sqlalchemy import bindparam, case, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -487,7 +487,10 @@ _ACCEPT = (
     .values(
         state=case(
             (
-                _table.c.state.in_([MessageState.SENDING, MessageState.WAITING]),
+                or_(
+                    _table.c.state == MessageState.SENDING,
+                    _table.c.state == MessageState.WAITING,
+                ),
                 MessageState.SENT.value,
             ),
             else_=_table.c.state,
