@@ -15,6 +15,7 @@ from prometheus_client import generate_latest
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
+from agent_desk.chat import routes as chat_routes
 from agent_desk.desk import agent_api, api, pages
 from agent_desk.entrance import sign_in
 from agent_desk.entrance.gate import Access, Route, gate
@@ -160,6 +161,7 @@ ROUTES = (
     *phone_claims.ROUTES,
     *phone_proxy.ROUTES,
     *hall.ROUTES,
+    *chat_routes.ROUTES,
     Route("GET", "/health", show_health, Access.EVERYBODY),
     Route("GET", "/metrics", show_metrics, Access.SUPERVISORS_OR_LOOPBACK),
 )
@@ -184,9 +186,10 @@ def create_app(parts: DeskParts) -> web.Application:
     parts.registry.register(DeskMetrics(hub, live))
     for route in ROUTES:
         app.router.add_route(route.method, route.path, route.handler)
-        if route.method == "GET" and route.path not in ("/push", "/phone"):
+        if route.method == "GET" and route.path not in ("/push", "/phone", "/chat/socket"):
             app.router.add_route("HEAD", route.path, route.handler)
     app.router.add_get("/static/{name:.+}", serve_file)
+    chat_routes.prepare(app)
     app.cleanup_ctx.append(_keep_running)
     app[phone_claims.CLAIMS] = phone_claims.PhoneClaims(parts.phones)
     app.cleanup_ctx.append(phone_proxy.keep_http)

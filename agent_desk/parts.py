@@ -13,6 +13,10 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from channels.attachments import AttachmentFiles
+from channels.chat.chats import ChatHub
+from channels.chat.leaving import Leaving
+from channels.chat.proof import Proof
 from channels.inbox import Incoming, Received
 from crm_store.bus import Bus
 from crm_store.contacts.recordings import RecordingRecord
@@ -225,6 +229,22 @@ class HallParts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChatParts:
+    """The chat on the shop's sites. Whoever makes it runs `hub` and `leaving`."""
+
+    hub: ChatHub
+    leaving: Leaving
+    proof: Proof
+    files: AttachmentFiles
+
+    sites: frozenset[str] = frozenset()
+    """Origins in lower case whose pages may open a chat, besides the desk's own."""
+
+    demo_shop: bool = False
+    """Show the sample shop page."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeskParts:
     """All that `create_app` needs.
 
@@ -253,6 +273,9 @@ class DeskParts:
     things with one number, say."""
 
     hall: HallParts = field(default_factory=HallParts)
+
+    chat: ChatParts | None = None
+    """None where there is no chat."""
 
     region: str = "CN"
     """Region (ISO 3166) in which a number without a country code is read."""

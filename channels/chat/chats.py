@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from weakref import WeakValueDictionary
 
 from channels.chat.shown import Document, me, own_messages, shown
 from channels.chat.topics import Topics
-from channels.inbox import Inbox, Incoming, IncomingFile
+from channels.inbox import Incoming, IncomingFile, Received
 from crm_store import audit
 from crm_store.bus import Bus
 from crm_store.contacts import chat_sessions, chat_waits, conversations, messages
@@ -74,12 +74,18 @@ class Visit:
 
 
 class ChatHub:
-    """All connected visitors of this process."""
+    """All connected visitors of this process. `receive` is Inbox.receive."""
 
-    def __init__(self, database: Database, inbox: Inbox, bus: Bus, topics: Topics) -> None:
+    def __init__(
+        self,
+        database: Database,
+        receive: Callable[[Incoming], Awaitable[Received]],
+        bus: Bus,
+        topics: Topics,
+    ) -> None:
         self.topics = topics
         self._database = database
-        self._inbox = inbox
+        self._receive = receive
         self._bus = bus
         self._visits: dict[int, set[Visit]] = {}
         self._rooms: dict[int, set[Visit]] = {}
@@ -162,7 +168,7 @@ class ChatHub:
             session = await chat_sessions.find(self._database, session_id)
             if session is None:
                 raise CannotWrite("over")
-            received = await self._inbox.receive(
+            received = await self._receive(
                 Incoming(
                     channel=Channel.CHAT,
                     external_key=f"{session.address}:{key}",

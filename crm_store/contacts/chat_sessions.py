@@ -155,6 +155,17 @@ async def has_seen(transaction: Transaction, session_id: int, message_id: int) -
     )
 
 
+async def end(transaction: Transaction, session_id: int) -> None:
+    """The visitor has ended their chat: its token is worth nothing any more, and they are away."""
+    now = datetime.now(UTC)
+    nobodys = _token_hash(secrets.token_urlsafe(32))
+    await transaction.session.execute(
+        update(ChatSession)
+        .where(ChatSession.id == session_id)
+        .values(token_hash=nobodys, left_at=now, seen_at=now)
+    )
+
+
 async def unseen_by_who_left(
     database: Database, *, gone_since: datetime, looked_since: datetime | None, limit: int = 50
 ) -> list[int]:
