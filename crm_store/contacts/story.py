@@ -130,16 +130,16 @@ def _cursor_of_index(text: str) -> tuple[int, set[int]]:
     messages is an entry, and they are shown once."""
     if _ENTRY.fullmatch(text) is None:
         raise ValueError("that is no cursor of a search")
-    entry, *shown = map(int, text.split("~"))
+    entry, *shown = map(int, text.split(","))
     return entry, set(shown)
 
 
 def _written_for_index(entry: int, shown: Iterable[int]) -> str:
-    return "~".join(str(one) for one in (entry, *sorted(shown)[-_MOST_SHOWN:]))
+    return ",".join(str(one) for one in (entry, *sorted(shown)[-_MOST_SHOWN:]))
 
 
 _CURSOR = re.compile(r"([0-9]{1,11}\.[0-9]{6})~([0-9])~([0-9]{1,18})")
-_ENTRY = re.compile(r"[0-9]{1,18}(~[0-9]{1,18}){0,200}")
+_ENTRY = re.compile(r"[0-9]{1,18}(,[0-9]{1,18}){0,200}")
 
 
 def _may_be_of(kind: EntryKind, channels: Sequence[Channel]) -> bool:

@@ -174,6 +174,7 @@ async def merge(
     await _move(transaction, moved, kept)
     await _move_chats(session, chats, into_id)
     gone.merged_into = into_id
+    gone.state = ConversationState.CLOSED
     gone.moved = {"messages": moved, "chat_sessions": chats}
     await interactions.close(transaction, gone.interaction_id, disposition=None)
     await _tell(transaction, gone, "merged", actor)
