@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -300,9 +300,11 @@ async def _fill_file(url: str) -> dict[str, int]:
 
 @contextlib.asynccontextmanager
 async def running_desk(
-    template: tuple[Path, dict[str, int]], folder: Path
+    template: tuple[Path, dict[str, int]],
+    folder: Path,
+    fit: Callable[[DeskParts], DeskParts] = lambda parts: parts,
 ) -> AsyncIterator[RunningDesk]:
-    """A desk on a copy of the peopled template, in `folder`."""
+    """A desk on a copy of the peopled template, in `folder`; `fit` may give it more parts."""
     file, ids = template
     path = folder / "desk.db"
     shutil.copy(file, path)
@@ -317,6 +319,7 @@ async def running_desk(
         call_verbs=presence.call_verbs(),
         link_is_up=lambda: presence.link_is_up,
     )
+    parts = fit(parts)
     app = create_app(parts)
     app[HUB].coalesce_seconds = 0.02
     try:
