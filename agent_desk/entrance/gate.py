@@ -56,13 +56,15 @@ class Access(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One line of the table: `exempt_from_csrf` only where the route checks otherwise."""
+    """One line of the table: `exempt_from_csrf` only where the route checks otherwise, and
+    `takes_multipart` only where it reads such a body within bounds of its own, or not at all."""
 
     method: str
     path: str
     handler: Handler
     access: Access
     exempt_from_csrf: bool = False
+    takes_multipart: bool = False
 
 
 RETRY_SECONDS = "5"
@@ -155,8 +157,9 @@ def gate(routes: tuple[Route, ...]) -> list[Middleware]:
         if refusal is not None:
             return refusal
         odd_charset = (request.charset or "utf-8").lower() != "utf-8"
-        if odd_charset or request.content_type == "multipart/form-data":
-            # No page of ours sends a file, or anything but UTF-8.
+        is_multipart = request.content_type == "multipart/form-data"
+        if odd_charset or (is_multipart and not route.takes_multipart):
+            # Only where it is expected, and nothing but UTF-8.
             raise web.HTTPUnsupportedMediaType
         if method != "GET" and not route.exempt_from_csrf:
             await _check_csrf(request)
