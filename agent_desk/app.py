@@ -24,6 +24,17 @@ from agent_desk.entrance.passwords import PasswordCheck
 from agent_desk.entrance.sign_in import CHECK, HUB, LIMITER
 from agent_desk.entrance.visitor import PAGES, PARTS, json_answer, origin_is_ours, signed_in
 from agent_desk.hall import routes as hall
+from agent_desk.inbox import answers as inbox_answers
+from agent_desk.inbox import conversations as inbox_conversations
+from agent_desk.inbox import letters as inbox_letters
+from agent_desk.inbox import pages as inbox_pages
+from agent_desk.inbox.conversation_presence import (
+    PRESENCE,
+    ConversationPresence,
+    is_conversation_topic,
+)
+from agent_desk.inbox.inbox_board import INBOX_BOARD, InboxBoard
+from agent_desk.inbox.inbox_board import topic_of as inbox_topic_of
 from agent_desk.knowledge import articles as knowledge_api
 from agent_desk.knowledge import canned_texts as texts_api
 from agent_desk.knowledge import scripts as scripts_api
@@ -104,6 +115,7 @@ async def open_push(request: web.Request) -> web.StreamResponse:
     request.app[api.LIVE].screens.topic_for(session.agent.login)
     await request.app[UNFINISHED].bring_back(session.agent.login)
     request.app[tasks_api.BOARD].show_to(session.agent)
+    request.app[INBOX_BOARD].show_to(session.agent)
     return await serve_desk(
         request,
         request.app[HUB],
@@ -125,6 +137,10 @@ ROUTES = (
     Route("GET", "/desk", pages.show_desk, Access.AGENTS),
     *customer_pages.ROUTES,
     *merge_pages.ROUTES,
+    *inbox_pages.ROUTES,
+    *inbox_letters.ROUTES,
+    *inbox_conversations.ROUTES,
+    *inbox_answers.ROUTES,
     Route("GET", "/floor", pages.show_floor, Access.SUPERVISORS),
     *setup_pages.ROUTES,
     *setup_queues.ROUTES,
@@ -180,9 +196,12 @@ def create_app(parts: DeskParts) -> web.Application:
     app[HUB] = hub = PushHub(lambda session, topic: _may_follow(hub, session, topic))
     CustomerPresence(hub)
     app[tasks_api.BOARD] = task_board.TaskBoard(parts.database, hub)
+    app[PRESENCE] = presence = ConversationPresence(hub)
+    app[INBOX_BOARD] = InboxBoard(parts.database, hub, parts.written, presence)
     app[api.LIVE] = live = LiveState(hub, parts.agents.state_of, parts.calls)
     app[UNFINISHED] = UnfinishedWork(parts.database, live.screens)
     parts.bus.listen(live.on_signal)
+    parts.bus.listen(presence.on_signal)
     parts.registry.register(DeskMetrics(hub, live))
     for route in ROUTES:
         app.router.add_route(route.method, route.path, route.handler)
@@ -200,9 +219,12 @@ def create_app(parts: DeskParts) -> web.Application:
 
 
 def _may_follow(hub: PushHub, session: PushSession, topic: str) -> bool:
-    if topic in ("queues", "agents", "parked", topic_of(session.login)):
+    login = session.login
+    if topic in ("queues", "agents", "parked", "inbox", topic_of(login), inbox_topic_of(login)):
         return True
-    if topic == task_board.topic_of(session.login) or is_customer_topic(topic):
+    if topic == task_board.topic_of(login) or is_customer_topic(topic):
+        return True
+    if is_conversation_topic(topic):
         return True
     return session.role in (Role.SUPERVISOR, Role.ADMIN) and topic in hub.topics
 
@@ -215,11 +237,13 @@ async def _keep_running(app: web.Application) -> AsyncIterator[None]:
         asyncio.create_task(_keep_fresh(app), name="desk refresh"),
         asyncio.create_task(audit.run(), name="pop audit"),
         asyncio.create_task(app[tasks_api.BOARD].keep_looking(), name="task board"),
+        asyncio.create_task(app[INBOX_BOARD].keep_looking(), name="inbox board"),
     ]
     yield
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    app[INBOX_BOARD].close()
     await audit.close()
     app[CHECK].close()
 

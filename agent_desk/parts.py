@@ -13,6 +13,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from agent_desk.inbox.written_work import WrittenWork
 from channels.attachments import AttachmentFiles
 from channels.chat.chats import ChatHub
 from channels.chat.leaving import Leaving
@@ -262,6 +263,7 @@ class DeskParts:
     phones: PhoneControl = field(default_factory=PhoneControl)
     call_verbs: CallVerbs = field(default_factory=CallVerbs)
     menus: MenuControl = field(default_factory=MenuControl)
+    written: WrittenWork = field(default_factory=WrittenWork)
 
     prompt_voices: PromptVoices | None = None
     """None where no phone menus run."""

@@ -141,6 +141,7 @@ def desk_texts(_: Language) -> dict[str, Any]:
             "page": _("Pages"),
             "customer": _("Customers"),
             "article": _("Articles"),
+            "conversation": _("Conversations"),
             "nothing": _("Nothing found."),
             "count": _("%(count)s found"),
         },

@@ -60,16 +60,16 @@ async def show_desk(request: web.Request) -> web.StreamResponse:
         ],
         panels=there,
         panel_styles=[name for name in there if f"{name}.css" in static_files()],
-        **await _live_values(request),
+        **await live_values(request),
     )
 
 
 async def show_floor(request: web.Request) -> web.StreamResponse:
     """GET /floor: all queues, calls and agents, for supervisors."""
-    return page(request, "floor.html", **await _live_values(request))
+    return page(request, "floor.html", **await live_values(request))
 
 
-async def _live_values(request: web.Request) -> dict[str, Any]:
+async def live_values(request: web.Request) -> dict[str, Any]:
     """What the pages fed by the push know from the first moment."""
     _ = language_of(request)
     agent = signed_in(request).agent

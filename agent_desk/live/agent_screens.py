@@ -108,6 +108,12 @@ class AgentScreens:
     def pop_on_screen(self, agent: str, pbx: str, call: str) -> Document | None:
         return self.topic_for(agent).documents.get("pop:" + call_key(pbx, call))
 
+    def customers_of(self, agent: str) -> set[int]:
+        """The customers (ids) whose cards are on this agent's screen."""
+        documents = self.topic_for(agent).documents
+        pops = [one for key, one in documents.items() if key.startswith("pop:")]
+        return {int(card["id"]) for pop in pops for card in pop["matches"]}
+
     def expect_customer(self, agent: str, number: str, card: Document) -> None:
         """The agent's next call to `number` is to this customer, whoever else has it."""
         self._expected[agent] = (number, card)

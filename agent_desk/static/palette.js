@@ -10,7 +10,7 @@ const MOST = 40;
 const MOST_OF_GROUP = 8;
 const PAUSE_MS = 120;
 const REMEMBERED = 12;
-const ORDER = ["recent", "command", "colleague", "queue", "page", "customer", "article"];
+const ORDER = ["recent", "command", "colleague", "queue", "page", "customer", "conversation", "article"];
 
 const dialog = document.getElementById("palette");
 const field = dialog.querySelector("input");

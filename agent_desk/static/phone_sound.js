@@ -7,6 +7,7 @@ const TONES = {
   knock: { hertz: [523], pattern: [0.12, 4], volume: 0.08 },
   ring_back: { hertz: [425], pattern: [1, 4], volume: 0.1 },
   busy: { hertz: [425], pattern: [0.4, 0.4], volume: 0.1, seconds: 3.2 },
+  written: { hertz: [587, 784], pattern: [0.09, 0.05, 0.14, 0], volume: 0.07, seconds: 0.3 },
   answer: { hertz: [660, 880], pattern: [0.12, 0.06, 0.12, 0], volume: 0.2, seconds: 0.3 },
 };
 const EDGE_SECONDS = 0.012;

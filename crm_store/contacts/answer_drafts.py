@@ -53,14 +53,15 @@ async def save(transaction: Transaction, conversation_id: int, agent: str, draft
 async def read(database: Database, conversation_id: int, agent: str) -> Draft:
     """The agent's own; an empty one if there is none."""
     async with database.reading() as session:
-        row = await session.get(AnswerDraft, (conversation_id, agent))
-    if row is None:
-        return Draft()
-    return Draft(
-        answer=row.answer,
-        note=row.note,
-        channel=row.channel,
-        attachment_ids=tuple(row.attachment_ids),
+        return _draft(await session.get(AnswerDraft, (conversation_id, agent)))
+
+
+async def kept(transaction: Transaction, conversation_id: int, agent: str) -> Draft:
+    """The same, in a transaction that will change it."""
+    return _draft(
+        await transaction.session.get(
+            AnswerDraft, (conversation_id, agent), with_for_update=True, populate_existing=True
+        )
     )
 
 
@@ -69,4 +70,15 @@ async def forget(transaction: Transaction, conversation_id: int, agent: str) -> 
         delete(AnswerDraft).where(
             AnswerDraft.conversation_id == conversation_id, AnswerDraft.agent == agent
         )
+    )
+
+
+def _draft(row: AnswerDraft | None) -> Draft:
+    if row is None:
+        return Draft()
+    return Draft(
+        answer=row.answer,
+        note=row.note,
+        channel=row.channel,
+        attachment_ids=tuple(row.attachment_ids),
     )

@@ -1,0 +1,1 @@
+"""The desk's written work: conversations over all channels, their page, their API, live."""

@@ -1,0 +1,189 @@
+"""One conversation as its page shows it: its own values, what may be done, and its line of time.
+
+Owns what belongs together there: messages of all channels with the same customer's calls between
+them, the ways on which an answer can go, until when it can be put off. Decides nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+from sqlalchemy import select
+
+from agent_desk.entrance.visitor import PARTS, signed_in
+from agent_desk.inbox import snoozing
+from agent_desk.inbox.documents import (
+    call_document,
+    file_document,
+    line_document,
+    message_document,
+    shown_address,
+)
+from channels.answering import CARRIED, SHOWN_ON_OUR_PAGES
+from crm_store.contacts import answer_drafts, attachments, messages, story
+from crm_store.contacts.conversation_lists import ConversationLine
+from crm_store.contacts.conversations import ConversationRecord
+from crm_store.contacts.messages import MessageRecord
+from crm_store.contacts.story import StoryFilter
+from crm_store.models import Channel, ContactKind, ContactPoint, Conversation, Message
+from crm_store.phone_menus import opening_hours
+from crm_store.signals import Direction
+from crm_store.staff import agents, queues
+from crm_store.text_search import EntryKind
+
+NEWEST = 50
+"""Messages that a page of the line of time has."""
+
+MOST_CALLS = 40
+
+_WAYS = {
+    ContactKind.MAIL: Channel.MAIL,
+    ContactKind.PHONE: Channel.SMS,
+    ContactKind.MESSENGER: Channel.MESSENGER,
+    ContactKind.FAX: Channel.FAX,
+}
+
+
+async def conversation_document(request: web.Request, line: ConversationLine) -> dict[str, Any]:
+    """line_document, and `ways` [{channel, shown, trouble}] of an answer, the usual one first;
+    `may_answer`, `why_not`; `draft` ({answer, note, channel, files} or None); `snooze_choices`
+    [{code, at}]; `merges` (ids that were merged into it, the last one last); `suggestions` [{id,
+    customer_id, name, reason}]; `visitor` ({page} of a chat, or None)."""
+    record = line.conversation
+    ways = await _ways(request, record)
+    return line_document(line) | {
+        "ways": ways,
+        "may_answer": bool(ways),
+        "why_not": "" if ways else "no_channel",
+        "draft": await _draft(request, record.id),
+        "snooze_choices": [
+            {"code": code, "at": at.timestamp()}
+            for code, at in snoozing.choices(
+                await _calendar(request, record.queue), datetime.now(UTC)
+            )
+        ],
+        "merges": await _merges(request, record.id),
+        "suggestions": [],
+        "visitor": None,
+        "merged_into": None,
+    }
+
+
+async def entries_of(
+    request: web.Request, record: ConversationRecord, before: str | None
+) -> tuple[list[dict[str, Any]], str | None]:
+    """A page of the line of time, oldest first, and the cursor of the one before it. Raises
+    ValueError for a cursor that none was."""
+    database = request.app[PARTS].database
+    found = await messages.of_conversation(
+        database, record.id, before=_cursor(before) if before else None, limit=NEWEST + 1
+    )
+    shown = found[:NEWEST]
+    names = {
+        agent.login: agent.display_name
+        for agent in await agents.all_agents(database, also_inactive=True)
+    }
+    entries = [message_document(one, names) for one in shown]
+    if record.customer_id is not None and shown:
+        until = None if before is None else shown[0].at
+        calls = await story.read(
+            database,
+            record.customer_id,
+            wanted=StoryFilter(
+                kinds=[EntryKind.INTERACTION],
+                channels=[Channel.PHONE],
+                since=shown[-1].at,
+                until=until,
+            ),
+            limit=MOST_CALLS,
+        )
+        entries += [call_document(entry, names) for entry in calls.entries]
+    entries.sort(key=lambda entry: (entry["at"], entry["key"]))
+    return entries, _written(shown[-1]) if len(found) > NEWEST else None
+
+
+def _written(message: MessageRecord) -> str:
+    return f"{message.at.isoformat()}~{message.id}"
+
+
+def _cursor(text: str) -> tuple[datetime, int]:
+    at, _, number = text.partition("~")
+    moment = datetime.fromisoformat(at)
+    if moment.tzinfo is None or not (number.isascii() and number.isdigit() and len(number) <= 18):
+        raise ValueError("that is no cursor of a conversation")
+    return moment, int(number)
+
+
+async def _ways(request: web.Request, record: ConversationRecord) -> list[dict[str, Any]]:
+    """Where an answer can go: where they last wrote, where they wrote before, where the customer is
+    known to be reached."""
+    found: dict[Channel, dict[str, Any]] = {}
+
+    def add(channel: Channel, address: str, trouble: str = "") -> None:
+        if channel not in found and channel in (CARRIED | SHOWN_ON_OUR_PAGES):
+            shown = shown_address(channel, address)
+            found[channel] = {"channel": channel.value, "shown": shown, "trouble": trouble}
+
+    async with request.app[PARTS].database.reading() as session:
+        points = []
+        if record.customer_id is not None:
+            points = list(
+                await session.scalars(
+                    select(ContactPoint)
+                    .where(ContactPoint.customer_id == record.customer_id)
+                    .order_by(ContactPoint.trouble, ContactPoint.id)
+                )
+            )
+        trouble = {(_WAYS.get(one.kind), one.value): one.trouble for one in points}
+        add(record.channel, record.address, trouble.get((record.channel, record.address), ""))
+        wrote = await session.execute(
+            select(Message.channel, Message.sender)
+            .where(
+                Message.conversation_id == record.id,
+                Message.direction == Direction.INBOUND,
+                Message.sender != "",
+            )
+            .group_by(Message.channel, Message.sender)
+        )
+        for row in wrote:
+            if row.channel is not Channel.CHAT:
+                add(row.channel, row.sender, trouble.get((row.channel, row.sender), ""))
+    for point in points:
+        if point.kind in _WAYS:
+            add(_WAYS[point.kind], point.value, point.trouble)
+    return list(found.values())
+
+
+async def _draft(request: web.Request, conversation_id: int) -> dict[str, Any] | None:
+    database = request.app[PARTS].database
+    login = signed_in(request).agent.login
+    draft = await answer_drafts.read(database, conversation_id, login)
+    if draft.is_empty:
+        return None
+    async with database.reading() as session:
+        files = await attachments.of_ids(session, draft.attachment_ids)
+    own = [file for file in files if file.uploaded_by == login and file.message_id is None]
+    return {
+        "answer": draft.answer,
+        "note": draft.note,
+        "channel": draft.channel,
+        "files": [file_document(file) for file in own],
+    }
+
+
+async def _calendar(request: web.Request, queue: str | None) -> opening_hours.Calendar:
+    database = request.app[PARTS].database
+    record = await queues.find(database, queue) if queue else None
+    return await opening_hours.read(database, record.hours if record else opening_hours.HOUSE)
+
+
+async def _merges(request: web.Request, conversation_id: int) -> list[int]:
+    query = (
+        select(Conversation.id)
+        .where(Conversation.merged_into == conversation_id)
+        .order_by(Conversation.version, Conversation.id)
+    )
+    async with request.app[PARTS].database.reading() as session:
+        return list(await session.scalars(query))

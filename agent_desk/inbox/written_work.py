@@ -1,0 +1,48 @@
+"""What the inbox is given besides the store: where files lie, who is offered what, who chats.
+
+Owns the exact shape of that, so that `deskbell/service.py` can fit the channels to it. What is not
+given is as in a house without that channel. Knows no channel's technique.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from channels.attachments import AttachmentFiles
+from channels.sms.segments import Price
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A conversation that is pushed to an agent: until then they may open it."""
+
+    conversation_id: int
+    agent: str
+    offered_at: datetime
+
+
+def _nobody_types(conversation_id: int, login: str) -> None:
+    return None
+
+
+def _nothing_offered() -> Sequence[Offered]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenWork:
+    """The channels, as far as the inbox needs them."""
+
+    files: AttachmentFiles | None = None
+    """None where no attachments are kept: none can be sent, none shown."""
+
+    offers: Callable[[], Sequence[Offered]] = _nothing_offered
+    """What is offered to whom at this moment. Never blocks."""
+
+    typing: Callable[[int, str], None] = _nobody_types
+    """(conversation, login): that agent writes an answer now; a chat's visitor sees it."""
+
+    sms_price: Price | None = field(default=None)
+    """What a segment of an SMS costs; None if nobody said."""
