@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
-from agent_desk.hall import house_pages
+from agent_desk.hall import account, care, house_pages, messages, orders, sign_in
 
-ROUTES = (*house_pages.ROUTES,)
+ROUTES = (
+    *house_pages.ROUTES,
+    *sign_in.ROUTES,
+    *account.ROUTES,
+    *orders.ROUTES,
+    *messages.ROUTES,
+    *care.ROUTES,
+)

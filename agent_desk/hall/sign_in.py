@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 from aiohttp import web
 
@@ -80,7 +81,12 @@ async def ask_code(request: web.Request) -> web.StreamResponse:
         request.app[PARTS].database, address.kind, address.value
     )
     return await _ask(
-        request, address, {"next": to}, known, template="sign_in.html", next=to, address=""
+        request,
+        address,
+        {"next": to},
+        known,
+        template="sign_in.html",
+        shown={"next": to, "address": form.text("address")},
     )
 
 
@@ -95,11 +101,11 @@ async def ask_join(request: web.Request) -> web.StreamResponse:
     _ = form.language
     name = form.needed("name", _("Write your name."), longest=customers.LONGEST_NAME)
     address = read_address(request, form)
-    typed = {"name": name, "address": form.text("address")}
+    shown = {"name": name, "address": form.text("address")}
     if name and not any(letter.isprintable() and not letter.isspace() for letter in name):
         form.faults.say("name", _("Write your name."))
     if address is None or form.faults:
-        return hall_page(request, "join.html", faults=form.faults, **typed)
+        return hall_page(request, "join.html", faults=form.faults, **dict[str, Any](shown))
     known = await contact_points.reached_at(
         request.app[PARTS].database, address.kind, address.value
     )
@@ -111,7 +117,7 @@ async def ask_join(request: web.Request) -> web.StreamResponse:
         known,
         is_sent=True,
         template="join.html",
-        **typed,
+        shown=shown,
     )
 
 
@@ -122,8 +128,8 @@ async def _ask(
     known: Sequence[FoundCustomer],
     *,
     template: str,
+    shown: Mapping[str, str],
     is_sent: bool | None = None,
-    **typed: str,
 ) -> web.Response:
     """Send a code and go to where it is typed; the form again after too many of them."""
     begun = asyncio.get_running_loop().time()
@@ -140,7 +146,7 @@ async def _ask(
         log.warning("too many codes were asked for from %s", address_of(request))
         faults = Faults()
         faults.say("address", _("Too many codes were asked for. Try again in an hour."))
-        return hall_page(request, template, status=429, faults=faults, **typed)
+        return hall_page(request, template, status=429, faults=faults, **dict[str, Any](shown))
     response = web.HTTPSeeOther(f"{HALL}/sign-in/code")
     says |= {"kind": address.kind.value, "value": address.value}
     await remember(request, response, ASKED, says)
