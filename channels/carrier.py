@@ -33,7 +33,7 @@ from crm_store.contacts import attachments, outbox
 from crm_store.contacts.attachments import FileRecord
 from crm_store.contacts.outbox import AcceptedMessage, OutboxRecord
 from crm_store.database import Database, Transaction, is_away
-from crm_store.models import Channel, Message, Purpose
+from crm_store.models import Agent, Channel, Message, Purpose
 from crm_store.people import preferences
 from crm_store.people.preferences import REACHED_AT, Subject, Trouble
 
@@ -198,6 +198,7 @@ class Carrier:
         wanted_files = {number for row in rows for number in row.attachment_ids}
         files = {file.id: file for file in await attachments.of_ids(session, wanted_files)}
         names = await _message_ids(session, rows)
+        authors = await _author_names(session, rows)
         ready = []
         for row in rows:
             attached = [files[number] for number in row.attachment_ids if number in files]
@@ -210,11 +211,12 @@ class Carrier:
                 own = names.get(row.message_id or 0) or mail_message_id(
                     row.idempotency_key, row.our_address
                 )
-                ready.append((row, self._outgoing(row, attached, own)))
+                author = authors.get(row.written_by, "")
+                ready.append((row, self._outgoing(row, attached, own, author)))
         return ready
 
     def _outgoing(
-        self, row: OutboxRecord, attached: Sequence[FileRecord], message_id: str
+        self, row: OutboxRecord, attached: Sequence[FileRecord], message_id: str, author_name: str
     ) -> Outgoing:
         return Outgoing(
             id=row.id,
@@ -235,6 +237,7 @@ class Carrier:
             message_id=message_id,
             language=row.language,
             purpose=row.purpose,
+            author_name=author_name,
             is_repeat=row.repeats > 0,
         )
 
@@ -355,6 +358,21 @@ async def _opted_out(
         if row.purpose in _NOT_ASKED_FOR
         and gone.get(row.recipient, frozenset()) & _NOT_ASKED_FOR[row.purpose]
     }
+
+
+async def _author_names(session: AsyncSession, rows: Sequence[OutboxRecord]) -> dict[str, str]:
+    """The names of the agents who wrote answers in mails, by their logins."""
+    logins = {
+        row.written_by
+        for row in rows
+        if row.channel is Channel.MAIL and row.purpose is Purpose.ANSWER
+    }
+    if not logins:
+        return {}
+    found = await session.execute(
+        select(Agent.login, Agent.display_name).where(Agent.login.in_(logins))
+    )
+    return {row.login: row.display_name for row in found}
 
 
 async def _message_ids(session: AsyncSession, rows: Sequence[OutboxRecord]) -> dict[int, str]:

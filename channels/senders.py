@@ -31,8 +31,9 @@ class Outgoing:
     `idempotency_key` never changes over its tries; `message_id` is the mail's own Message-ID, made
     of that key, with its `<>`. `headers` are further ones of a mail (In-Reply-To, References,
     List-Unsubscribe, ...). `html` is "" where the sender makes it of the text. `purpose` is answer,
-    notice, code, promotion, automatic, transcript or note. `is_repeat` says that it may have been
-    accepted before: nobody knows.
+    notice, code, promotion, automatic, transcript or note. `author_name` is that of the agent who
+    wrote it, "" for a machine. `is_repeat` says that it may have been accepted before: nobody
+    knows.
     """
 
     id: int
@@ -48,6 +49,7 @@ class Outgoing:
     message_id: str = ""
     language: str = ""
     purpose: str = "answer"
+    author_name: str = ""
     is_repeat: bool = False
 
 

@@ -114,7 +114,7 @@ def parse(
         )
     except Exception:
         # Whatever a mail does to the parser, the mail is kept.
-        return _unreadable(raw, received_at, our_addresses)
+        return unreadable(raw, received_at=received_at, our_addresses=our_addresses)
 
 
 def read_message(raw: bytes) -> Message:
@@ -166,7 +166,8 @@ def _key(message_id: str, sender: str, raw: bytes) -> str:
     return f"{message_id} {sender}"
 
 
-def _unreadable(raw: bytes, received_at: datetime, our_addresses: Sequence[str]) -> Incoming:
+def unreadable(raw: bytes, *, received_at: datetime, our_addresses: Sequence[str]) -> Incoming:
+    """A mail of which nothing is known but its bytes, and perhaps its sender."""
     head = raw[:_LARGEST_HEAD].decode("utf-8", "replace")
     line = re.search(r"(?im)^from:([^\r\n]*)", head)
     sender = mail_headers.mail_address(line[1]) if line else ""
@@ -191,7 +192,7 @@ def _take_parts(message: Message, found: _Found) -> None:
         for name in ("Content-Type", "Content-Disposition", "Content-ID"):
             if len(given := str(part.get(name, ""))) > _LONGEST_FIELD:
                 part.replace_header(name, given[:_LONGEST_FIELD])
-        payload = part.get_payload()
+        payload = part.get_payload() if part.is_multipart() else None
         if part.get_content_maintype() == "multipart" and isinstance(payload, list):
             if not choice and part.get_content_subtype() == "alternative":
                 choice = choices = choices + 1
@@ -338,7 +339,7 @@ def _file_name(part: Message) -> str:
 
 def _name_for(part: Message, kind: str, number: int) -> str:
     if kind == "message/rfc822":
-        within = part.get_payload()
+        within = part.get_payload() if part.is_multipart() else None
         inner = within[0] if isinstance(within, list) and within else None
         title = mail_headers.subject(inner) if isinstance(inner, Message) else ""
         return (re.sub(r"[/\\]", " ", title).strip(". ")[:100] or f"mail-{number}") + ".eml"
@@ -348,7 +349,7 @@ def _name_for(part: Message, kind: str, number: int) -> str:
 
 
 def _file_content(part: Message) -> bytes:
-    within = part.get_payload()
+    within = part.get_payload() if part.is_multipart() else None
     if isinstance(within, list):
         return b"\n".join(bytes(inner) for inner in within if isinstance(inner, Message))
     content = part.get_payload(decode=True)
