@@ -25,16 +25,16 @@ _REFUSED = (
 def inbox_texts(_: Language) -> dict[str, Any]:
     """All of them, by key; what belongs together is a dict of its own."""
     return {
-        "views": {
-            "mine": _("Mine"),
-            "unassigned": _("Nobody's yet"),
-            "mentions": _("Mentions of me"),
-            "waiting": _("Waiting for the customer"),
-            "snoozed": _("Put off"),
-            "all": _("All unsettled"),
-            "closed": _("Settled"),
-            "spam": _("Spam"),
-        },
+        "views": [
+            ("mine", _("Mine")),
+            ("unassigned", _("Nobody's yet")),
+            ("mentions", _("Mentions of me")),
+            ("waiting", _("Waiting for the customer")),
+            ("snoozed", _("Put off")),
+            ("all", _("All unsettled")),
+            ("closed", _("Settled")),
+            ("spam", _("Spam")),
+        ],
         "states": {
             "open": _("open"),
             "waiting": _("waiting for the customer"),

@@ -6,6 +6,8 @@ those of a customer who is on their screen; a supervisor all. Refuses to know wh
 
 from __future__ import annotations
 
+from typing import Any
+
 from aiohttp import web
 
 from agent_desk.desk.api import LIVE
@@ -13,6 +15,7 @@ from agent_desk.entrance.visitor import PARTS, id_in, is_supervisor, language_of
 from crm_store.contacts import conversation_lists, conversations
 from crm_store.contacts.conversation_lists import ConversationLine, InboxView, SeenBy
 from crm_store.contacts.conversations import ConversationRecord
+from crm_store.people import customers
 
 
 def seen_by(request: web.Request) -> SeenBy | None:
@@ -59,3 +62,18 @@ async def may_see(request: web.Request, conversation: ConversationRecord) -> boo
         return True
     wanted = InboxView(ids=[conversation.id], seen_by=SeenBy(agent.login, ()))
     return bool(await conversation_lists.listed(request.app[PARTS].database, wanted))
+
+
+async def about_conversation(
+    request: web.Request, conversation_id: int
+) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """What texts can take from a conversation, as of a call: its queue, and the card of whom it is
+    with (only a language, while nobody knows who that is). None for one that is not the agent's to
+    see."""
+    database = request.app[PARTS].database
+    found = await conversations.find(database, conversation_id)
+    if found is None or not await may_see(request, found):
+        return None
+    card = await customers.card(database, found.customer_id) if found.customer_id else None
+    stranger = {"name": "", "language": found.language, "cards": [], "points_hundredths": 0}
+    return {"queue": found.queue}, card.as_dict() if card else stranger

@@ -19,7 +19,8 @@ from agent_desk.desk.call_at_hand import (
     values_for,
 )
 from agent_desk.entrance.gate import Access, Route
-from agent_desk.entrance.visitor import PARTS, json_answer, language_of, wish_of
+from agent_desk.entrance.visitor import PARTS, json_answer, language_of, row_id, wish_of
+from agent_desk.inbox.whose import about_conversation
 from agent_desk.knowledge.script_view import placeholder_labels
 from agent_desk.languages import NAMES
 from crm_store.knowledge import canned_texts, placeholders
@@ -28,14 +29,16 @@ LONGEST_VALUE = 200
 
 
 async def find_texts(request: web.Request) -> web.StreamResponse:
-    """GET ?find=&language=&pbx=&call=: {"language", "texts": [{"code", "title", "language",
-    "languages", "parts", "missing": [{"name", "label"}]}]}.
+    """GET ?find=&language=&pbx=&call=&conversation=: {"language", "texts": [{"code", "title",
+    "language", "languages", "parts", "missing": [{"name", "label"}]}]}.
 
     A call that is not on my screen is as none. Without a language, that of the call's customer. A
     text that is not there in it comes in another, which it says.
     """
-    call = call_shown(request, request.query)
-    customer = customer_of(request, call)
+    call, customer = await _at_hand(request, request.query.get("conversation", ""))
+    if call is None:
+        call = call_shown(request, request.query)
+        customer = customer_of(request, call)
     wished = text_of(request.query, "language")
     language = wished if wished in NAMES else language_to_speak(request, customer)
     reader = language_of(request)
@@ -77,12 +80,15 @@ async def find_texts(request: web.Request) -> web.StreamResponse:
 
 
 async def use_text(request: web.Request) -> web.StreamResponse:
-    """POST {"code", "language", "pbx", "call", "values": {placeholder: text}}: {"text",
-    "language"}, and the use is counted. 404 for no such code; 409 {"error", "missing": [{"name",
-    "label"}]} while a value is missing: send it in `values`."""
+    """POST {"code", "language", "pbx", "call", "conversation", "values": {placeholder: text}}:
+    {"text", "language"}, and the use is counted. 404 for no such code; 409 {"error", "missing":
+    [{"name", "label"}]} while a value is missing: send it in `values`."""
     _ = language_of(request)
     wish = await wish_of(request)
-    call = own_call(request, wish)
+    call, customer = await _at_hand(request, str(wish.get("conversation") or ""))
+    if call is None:
+        call = own_call(request, wish)
+        customer = customer_of(request, call)
     own = wish.get("values") or {}
     if not isinstance(own, dict):
         raise web.HTTPBadRequest
@@ -90,7 +96,6 @@ async def use_text(request: web.Request) -> web.StreamResponse:
     text = await canned_texts.find_by_code(database, text_of(wish, "code"))
     if text is None or (text.queue is not None and call and call.get("queue") != text.queue):
         raise web.HTTPNotFound
-    customer = customer_of(request, call)
     wished = text_of(wish, "language")
     language = text.language_for(
         wished if wished in text.texts else language_to_speak(request, customer), _.code
@@ -111,6 +116,15 @@ async def use_text(request: web.Request) -> web.StreamResponse:
     async with database.transaction() as transaction:
         await canned_texts.count_use(transaction, text.id)
     return json_answer({"text": whole, "language": language})
+
+
+async def _at_hand(
+    request: web.Request, conversation: str
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """What an answer in that conversation is about; a pair of None for none."""
+    number = row_id(conversation)
+    found = await about_conversation(request, number) if number is not None else None
+    return found or (None, None)
 
 
 ROUTES = (

@@ -91,7 +91,7 @@ export class AnswerBox {
     const select = this.#part("way");
     select.replaceChildren(
       ...line.ways.map((way) =>
-        el("option", { value: way.channel }, `${texts.channel[way.channel]} · ${way.shown}${way.trouble ? ` (${words.trouble[way.trouble] ?? way.trouble})` : ""}`),
+        el("option", { value: way.channel }, `${texts.channel[way.channel]} · \u2068${way.shown}\u2069${way.trouble ? ` (${words.trouble[way.trouble] ?? way.trouble})` : ""}`),
       ),
     );
     if (wanted && line.ways.some((way) => way.channel === wanted)) select.value = wanted;

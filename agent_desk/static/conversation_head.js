@@ -34,7 +34,7 @@ function who(line) {
         line.language ? el("span", { class: "badge" }, texts.languages[line.language] ?? line.language) : null,
         line.visitor?.page ? el("span", { class: "conversation-page", dir: "auto" }, line.visitor.page) : null,
       ),
-      el("p", { class: "conversation-subject", dir: "auto" }, line.subject || words.no_subject),
+      line.subject ? el("p", { class: "conversation-subject", dir: "auto" }, line.subject) : null,
     ),
     el(
       "p",

@@ -23,9 +23,10 @@ mountStateMenu(find("state-menu"), workplace);
 
 let view = { view: "mine", queue: "", find: "" };
 let counts = null;
+const titles = Object.fromEntries(words.views);
 
 function drawViews() {
-  const views = Object.entries(words.views);
+  const views = words.views;
   show(find("views"), [counts?.views, view], () =>
     views.map(([code, title]) => viewLink({ view: code, queue: "" }, title, counts?.views[code])),
   );
@@ -34,7 +35,7 @@ function drawViews() {
       viewLink({ view: "all", queue }, title, counts?.queues[queue] ?? 0),
     ),
   );
-  const title = view.queue ? words.queues[view.queue] : words.views[view.view];
+  const title = view.queue ? words.queues[view.queue] : titles[view.view];
   put(find("list-title"), title ?? "");
 }
 
@@ -175,7 +176,7 @@ workplace.findable(
 
 const asked = new URLSearchParams(location.search);
 await choose({
-  view: words.views[asked.get("view")] ? asked.get("view") : "mine",
+  view: titles[asked.get("view")] ? asked.get("view") : "mine",
   queue: words.queues[asked.get("queue")] ? asked.get("queue") : "",
   find: asked.get("find") ?? "",
 });

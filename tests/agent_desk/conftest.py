@@ -25,6 +25,7 @@ from agent_desk.desk import api
 from agent_desk.entrance.passwords import hash_password
 from agent_desk.entrance.sign_in import HUB
 from agent_desk.entrance.visitor import SESSION_COOKIE
+from agent_desk.inbox.written_work import WrittenWork
 from agent_desk.live.live_state import LiveState
 from agent_desk.live.push import PushHub
 from agent_desk.parts import (
@@ -34,6 +35,7 @@ from agent_desk.parts import (
     DeskParts,
     NotPossibleNow,
 )
+from channels.attachments import AttachmentFiles
 from crm_store.bus import Bus
 from crm_store.contacts import interactions
 from crm_store.database import Database
@@ -318,6 +320,7 @@ async def running_desk(
         apply_settings=presence.apply_settings,
         call_verbs=presence.call_verbs(),
         link_is_up=lambda: presence.link_is_up,
+        written=WrittenWork(files=AttachmentFiles(folder / "attachments")),
     )
     parts = fit(parts)
     app = create_app(parts)
