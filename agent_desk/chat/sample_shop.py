@@ -20,7 +20,7 @@ from crm_store.shop import catalogue, house, promotions
 
 SHOWN = 6
 
-PICTURES = ("vase", "cup", "bag", "chair", "lamp", "tea")
+PICTURES = ("bag", "hanger", "gift", "tag", "parcel", "basket")
 """One for each place; they are symbols of static/sample_shop.svg."""
 
 

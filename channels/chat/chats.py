@@ -322,8 +322,11 @@ class ChatHub:
             if found.merged_into is not None:
                 await self._enter(visit, found.merged_into)
             fresh = [one for one in await self._own_messages(visit) if one.id not in visit.told]
+            for message in fresh:
+                visit.told.add(message.id)
+                # Who has written types no more; the page knows that by itself.
+                self._keep_typing(conversation_id, message.author or visit.address, False)
             if fresh:
-                visit.told.update(message.id for message in fresh)
                 visit.tell({"messages": await self._documents(fresh)})
             await self._tell_stand(visit)
 

@@ -28,14 +28,14 @@ function startForm(chat, begin) {
   const [nameField, name] = field(words.name, { maxlength: 100, autocomplete: "name" }, words.if_you_like);
   const [mailField, mail] = field(words.mail, { type: "email", maxlength: 200, autocomplete: "email", dir: "ltr" });
   const [phoneField, phone] = field(words.phone, { type: "tel", maxlength: 40, autocomplete: "tel", dir: "ltr" });
-  const reach = make("div", { class: "reach" }, make("p", { class: "hint" }), mailField, phoneField);
+  const reach = make("div", { class: "reach" }, make("p", { class: "hint" }, words.reach_needed), mailField, phoneField);
   const remember = make("input", { type: "checkbox" });
   const problem = make("p", { class: "problem", role: "alert" });
   const button = make("button", { class: "main", type: "submit" }, words.start);
   const chosen = () => topics.find((topic) => topic.code === form.elements.topic?.value) || topics[0];
   const away = () => !chosen().open || !chosen().there;
   const show = () => {
-    reach.firstChild.textContent = away() ? words.reach_needed : words.reach_if_gone;
+    reach.hidden = !away();
     button.textContent = away() ? words.leave_a_message : words.start;
   };
   const choices = topics.map((topic, place) =>

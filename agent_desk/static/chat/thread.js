@@ -50,6 +50,7 @@ class Thread {
       this.list.insertBefore(line, place);
       this.shown.set(message.id, line);
       if (message.by !== "visitor") {
+        this.types("");
         this.newest = Math.max(this.newest, message.id);
         fresh += 1;
       }
