@@ -448,4 +448,4 @@ async def _owners_of_numbers(
     return likely
 
 
-_NUMBER: Final = re.compile(r"(?<![^\W_])\d(?:[ \-]?\d){7,18}(?![^\W_])")
+_NUMBER: Final = re.compile(r"(?<![0-9A-Za-z])[0-9](?:[ -]?[0-9]){7,18}(?![0-9A-Za-z])")
