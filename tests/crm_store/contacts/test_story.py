@@ -1,17 +1,38 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import insert, update
 
 from crm_store import text_search as words
-from crm_store.contacts import callbacks, interactions, story, surveys, tasks
+from crm_store.contacts import (
+    callbacks,
+    conversations,
+    interactions,
+    messages,
+    outbox,
+    story,
+    surveys,
+    tasks,
+)
 from crm_store.contacts.callbacks import NewCallback
+from crm_store.contacts.conversations import NewConversation
+from crm_store.contacts.messages import NewMessage
 from crm_store.contacts.story import KINDS, StoryFilter
 from crm_store.contacts.tasks import NewTask
 from crm_store.database import Database
-from crm_store.models import Call, CallState, Channel, Interaction, Recording, WrapUp
+from crm_store.models import (
+    Call,
+    CallState,
+    Channel,
+    ConversationState,
+    Interaction,
+    MessageState,
+    Recording,
+    WrapUp,
+)
 from crm_store.people import complaints, customers, merging, visits
 from crm_store.people.customers import NewCustomer
 from crm_store.phone_menus import menu_visits
@@ -237,6 +258,85 @@ async def test_a_story_goes_on_after_a_merge(database: Database, wang: int) -> N
     assert len(page.entries) == 7
     assert (await story.read(database, kept, find="written late")).entries
     assert page == await story.read(database, wang)
+
+
+async def add_conversation(
+    database: Database, customer_id: int, texts: Sequence[str], at: datetime
+) -> int:
+    """One with these mails in turn, theirs first, and an answer by SMS; its interaction."""
+    async with database.transaction() as transaction:
+        conversation = await conversations.open_conversation(
+            transaction,
+            NewConversation(
+                channel=Channel.MAIL, address="wang@mail.example", customer_id=customer_id,
+                subject="rugs", tags=["late"], queue="service", at=at,
+            ),
+        )  # fmt: skip
+        for place, text in enumerate([*texts, "by SMS"]):
+            written, _ = await messages.store(
+                transaction,
+                NewMessage(
+                    conversation_id=conversation,
+                    direction=Direction.OUTBOUND if place == len(texts) else Direction.INBOUND,
+                    channel=Channel.SMS if place == len(texts) else Channel.MAIL,
+                    text=text,
+                    author="lin" if place == len(texts) else "",
+                    at=at + timedelta(minutes=place),
+                ),
+            )
+        await outbox.write(
+            transaction, channel=Channel.SMS, to="+8613800138000", text="x", message_id=written
+        )
+        await messages.store(
+            transaction,
+            NewMessage(
+                conversation_id=conversation, direction=Direction.INTERNAL, channel=Channel.MAIL,
+                text="difficult", author="lin", at=at + timedelta(hours=1),
+            ),
+        )  # fmt: skip
+    found = await conversations.find(database, conversation)
+    assert found is not None
+    return found.interaction_id
+
+
+async def test_a_conversation_stands_with_its_newest_messages(
+    database: Database, wang: int
+) -> None:
+    contact = await add_conversation(database, wang, [f"mail {n}" for n in range(6)], NOW)
+    page = await story.read(database, wang, wanted=StoryFilter(channels=[Channel.SMS]))
+    [entry] = page.entries
+    assert (entry.id, entry.channel) == (contact, Channel.MAIL)
+    assert entry.details["conversation"]["state"] is ConversationState.WAITING
+    assert entry.details["conversation"]["tags"] == ["late"]
+    written = entry.details["messages"]
+    assert [one["excerpt"] for one in written] == ["mail 2", "mail 3", "mail 4", "mail 5", "by SMS"]
+    assert (written[-1]["delivery"], written[-1]["author"]) == (MessageState.WAITING, "lin")
+    assert written[0]["delivery"] is None
+    other = next(one for one in (await story.read(database, wang)).entries if one.id != contact)
+    assert other.details.get("conversation") is None
+
+
+@pytest.mark.parametrize("limit", [1, 2, 30])
+async def test_what_was_written_leads_to_its_contact_once(
+    database: Database, wang: int, limit: int
+) -> None:
+    first = await add_conversation(database, wang, ["blue hammock", "x", "hammock!"], NOW)
+    second = await add_conversation(
+        database, wang, ["hammocks", "hammock", "y"], NOW - timedelta(seconds=30)
+    )
+    third = await add_contact(database, wang, "hammock", NOW - timedelta(days=1))
+    shown: list[int] = []
+    before = None
+    while True:
+        page = await story.read(database, wang, find="hammock", before=before, limit=limit)
+        shown += [entry.id for entry in page.entries]
+        before = page.older
+        if before is None:
+            break
+    assert shown == [first, second, third]
+    assert (await story.read(database, wang, find="difficult")).entries[0].id == first
+    only_tasks = StoryFilter(kinds=[EntryKind.TASK])
+    assert (await story.read(database, wang, wanted=only_tasks, find="hammock")).entries == []
 
 
 async def test_nobody_has_no_story_and_a_wrong_cursor_is_told(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,24 +12,46 @@ from sqlalchemy import insert, select, update
 
 from crm_store import audit
 from crm_store import text_search as words
-from crm_store.contacts import callbacks, interactions, outbox, surveys, tasks
+from crm_store.contacts import (
+    callbacks,
+    conversations,
+    interactions,
+    messages,
+    outbox,
+    surveys,
+    tasks,
+)
 from crm_store.contacts.callbacks import NewCallback
+from crm_store.contacts.conversations import NewConversation
+from crm_store.contacts.messages import NewMessage
 from crm_store.contacts.tasks import NewTask
 from crm_store.database import Database, Transaction
 from crm_store.models import (
     Call,
     CallState,
     Channel,
+    ChatSession,
     ContactKind,
+    Conversation,
     Customer,
+    IdentitySuggestion,
     Interaction,
     SearchEntry,
     Segment,
     Table,
 )
-from crm_store.people import cards, complaints, customers, merging, visits
+from crm_store.people import (
+    cards,
+    complaints,
+    customers,
+    hall_sessions,
+    merging,
+    preferences,
+    visits,
+)
 from crm_store.people.customers import ContactWay, NewCustomer
 from crm_store.people.merging import FIELDS, OWNED, MoveRefused
+from crm_store.people.preferences import Subject
 from crm_store.phone_menus import menu_visits
 from crm_store.phone_menus.menu_visits import MenuVisit
 from crm_store.shop import orders
@@ -64,7 +86,39 @@ async def _person(transaction: Transaction, name: str, place: int) -> int:
     await cards.open_card(transaction, customer_id, digits + cards.check_digit(digits))
     await add_call(transaction, customer_id, f"{place}.1")
     await visits.plan(transaction, customer_id, NOW, actor="ann", purpose="coat")
+    await add_chat(transaction, customer_id, f"token {place}")
+    for subject in (Subject.ORDERS, list(Subject)[place % len(Subject)]):
+        await preferences.prefer(
+            transaction, customer_id, subject, Channel.SMS, bool(place % 2), by="customer"
+        )
+    await hall_sessions.open_session(transaction, customer_id, timedelta(days=1))
     return customer_id
+
+
+async def add_chat(transaction: Transaction, customer_id: int, token: str) -> int:
+    session = transaction.session
+    conversation = await conversations.open_conversation(
+        transaction,
+        NewConversation(channel=Channel.CHAT, address=token, customer_id=customer_id, at=NOW),
+    )
+    await messages.store(
+        transaction,
+        NewMessage(conversation_id=conversation, direction=Direction.INBOUND,
+                   channel=Channel.CHAT, text="hammock?", sender=token, at=NOW),
+    )  # fmt: skip
+    await session.execute(
+        insert(ChatSession).values(
+            token_hash=token, conversation_id=conversation, customer_id=customer_id,
+            created_at=NOW, seen_at=NOW,
+        )
+    )  # fmt: skip
+    await session.execute(
+        insert(IdentitySuggestion).values(
+            kind="conversation", conversation_id=conversation, customer_id=customer_id,
+            reason="name", at=NOW,
+        )
+    )  # fmt: skip
+    return conversation
 
 
 async def add_call(transaction: Transaction, customer_id: int, linkedid: str) -> int:
@@ -180,13 +234,15 @@ async def test_merged_they_are_one_and_undone_they_are_as_before(database: Datab
     card = await customers.card(database, lin)
     assert card is not None
     assert (card.id, card.name, card.segment) == (ada, "Ada Lin", Segment.VIP)
-    assert (len(card.cards), len(card.interactions), len(card.contact_points)) == (2, 2, 3)
+    assert (len(card.cards), len(card.interactions), len(card.contact_points)) == (2, 4, 3)
     assert [one.id for one in await customers.find_by_phone(database, SHARED)] == [ada]
     assert [one.id for one in await customers.search_by_name(database, "lin")] == [ada]
     found = await words.search(database, "late", customer_ids=[ada], kinds=[EntryKind.INTERACTION])
     assert len(found) == 2
     [written] = await merging.moves_of(database, ada)
-    assert (written.moved["interactions"], written.moved["contact_points"]) == (1, 1)
+    assert (written.moved["interactions"], written.moved["contact_points"]) == (2, 1)
+    # Of what both have said, the kept one's word stands.
+    assert written.moved["preferences"] == 1
     await _undo(database, move)
     assert await state_of(database) == before
     assert [one.id for one in await customers.find_by_phone(database, SHARED)] == [lin, ada]
@@ -252,6 +308,27 @@ async def test_a_split_takes_the_call_and_what_came_of_it_along(database: Databa
     assert await state_of(database) == before
 
 
+async def test_a_split_takes_a_conversation_with_its_words_and_its_chat_along(
+    database: Database,
+) -> None:
+    lin, ada = await people(database, "Lin", "Ada")
+    before = await state_of(database)
+    async with database.transaction() as transaction:
+        interaction = await transaction.session.scalar(
+            select(Conversation.interaction_id).where(Conversation.customer_id == lin)
+        )
+        assert interaction is not None
+        move = await merging.split(
+            transaction, lin, ada, {"interactions": [interaction]}, actor="sara"
+        )
+    [written] = await merging.moves_of(database, lin)
+    assert written.moved == {"interactions": 1, "conversations": 1, "chat_sessions": 1}
+    found = await words.search(database, "hammock", kinds=[EntryKind.MESSAGE])
+    assert [hit.customer_id for hit in found] == [ada, ada]
+    await _undo(database, move)
+    assert await state_of(database) == before
+
+
 async def test_a_customer_made_for_a_split_is_hidden_by_its_undoing(database: Database) -> None:
     [lin] = await people(database, "Lin")
     async with database.transaction() as transaction:
@@ -304,7 +381,7 @@ async def test_two_merges_crosswise_at_once_leave_one_customer(database: Databas
     [kept] = [one for one in (lin, ada) if (await customers.same_person(database, one))[0] == one]
     card = await customers.card(database, kept)
     assert card is not None
-    assert len(card.interactions) == 2
+    assert len(card.interactions) == 4
 
 
 STEPS = st.lists(
