@@ -26,7 +26,7 @@ from agent_desk.hall.visitor import HALL, customer, forget_hall_cookie
 from agent_desk.languages import NAMES
 from crm_store.database import Transaction
 from crm_store.models import ContactKind
-from crm_store.people import contact_points, customers
+from crm_store.people import contact_points, customers, identity
 from crm_store.people.sign_in_codes import CodePurpose
 
 HERE = f"{HALL}/profile"
@@ -108,7 +108,7 @@ async def give_address_code(request: web.Request) -> web.StreamResponse:
         return hall_page(request, "address_code.html", faults=form.faults, address=address.value)
 
     async def add(transaction: Transaction) -> None:
-        await contact_points.prove(
+        await identity.prove(
             transaction,
             customer(request).customer_id,
             address.kind,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent_desk.hall import account, care, house_pages, messages, orders, sign_in
+from agent_desk.hall import account, care, house_pages, messages, orders, profile, sign_in, wishes
 
 ROUTES = (
     *house_pages.ROUTES,
@@ -11,4 +11,6 @@ ROUTES = (
     *orders.ROUTES,
     *messages.ROUTES,
     *care.ROUTES,
+    *wishes.ROUTES,
+    *profile.ROUTES,
 )

@@ -39,7 +39,7 @@ from agent_desk.hall.visitor import (
 )
 from crm_store.database import Transaction
 from crm_store.models import Segment
-from crm_store.people import cards, contact_points, customers, hall_sessions
+from crm_store.people import cards, contact_points, customers, hall_sessions, identity
 from crm_store.people.customers import ContactWay, FoundCustomer, NewCustomer
 from crm_store.people.sign_in_codes import CodePurpose
 from crm_store.phone_menus import guesses
@@ -262,7 +262,7 @@ async def _let_in(
     async def open_session(transaction: Transaction) -> str:
         if before is not None:
             await hall_sessions.close_session(transaction, before.session_id)
-        await contact_points.prove(
+        await identity.prove(
             transaction, customer_id, address.kind, address.value, by="code", actor=HALL_ACTOR
         )
         return await hall_sessions.open_session(transaction, customer_id, lasts)
