@@ -139,8 +139,9 @@ async def tell_typing(request: web.Request) -> web.StreamResponse:
         raise web.HTTPBadRequest
     agent = signed_in(request).agent
     request.app[PRESENCE].types(record.id, agent, what)
-    if what == "answer":
-        request.app[PARTS].written.typing(record.id, agent.login)
+    chat = request.app[PARTS].chat
+    if chat is not None:
+        chat.hub.typing(record.id, agent.login, what == "answer")
     return json_answer({})
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 from sqlalchemy import select
 
-from agent_desk.entrance.visitor import PARTS, signed_in
+from agent_desk.entrance.visitor import PARTS, language_of, signed_in
 from agent_desk.inbox import snoozing
 from agent_desk.inbox.documents import (
     call_document,
@@ -21,13 +21,23 @@ from agent_desk.inbox.documents import (
     message_document,
     shown_address,
 )
+from agent_desk.languages import Language
 from channels.answering import CARRIED, SHOWN_ON_OUR_PAGES
 from crm_store.contacts import answer_drafts, attachments, messages, story
 from crm_store.contacts.conversation_lists import ConversationLine
 from crm_store.contacts.conversations import ConversationRecord
 from crm_store.contacts.messages import MessageRecord
 from crm_store.contacts.story import StoryFilter
-from crm_store.models import Channel, ContactKind, ContactPoint, Conversation, Message
+from crm_store.models import (
+    Channel,
+    ChatSession,
+    ContactKind,
+    ContactPoint,
+    Conversation,
+    Message,
+)
+from crm_store.people import identity
+from crm_store.people.identity import Reason
 from crm_store.phone_menus import opening_hours
 from crm_store.signals import Direction
 from crm_store.staff import agents, queues
@@ -50,7 +60,8 @@ async def conversation_document(request: web.Request, line: ConversationLine) ->
     """line_document, and `ways` [{channel, shown, trouble}] of an answer, the usual one first;
     `may_answer`, `why_not`; `draft` ({answer, note, channel, files} or None); `snooze_choices`
     [{code, at}]; `merges` (ids that were merged into it, the last one last); `suggestions` [{id,
-    customer_id, name, reason}]; `visitor` ({page} of a chat, or None)."""
+    customer_id, name, reason}]; `visitor` (what a chat's says: {name, mail, phone, page}, or
+    None)."""
     record = line.conversation
     ways = await _ways(request, record)
     return line_document(line) | {
@@ -65,8 +76,8 @@ async def conversation_document(request: web.Request, line: ConversationLine) ->
             )
         ],
         "merges": await _merges(request, record.id),
-        "suggestions": [],
-        "visitor": None,
+        "suggestions": await _suggestions(request, record.id),
+        "visitor": await _visitor(request, record),
         "merged_into": None,
     }
 
@@ -187,3 +198,47 @@ async def _merges(request: web.Request, conversation_id: int) -> list[int]:
     )
     async with request.app[PARTS].database.reading() as session:
         return list(await session.scalars(query))
+
+
+async def _suggestions(request: web.Request, conversation_id: int) -> list[dict[str, Any]]:
+    """Who it may be, for people to decide."""
+    reasons = reason_texts(language_of(request))
+    found = await identity.open_suggestions(
+        request.app[PARTS].database, conversation_id=conversation_id
+    )
+    return [
+        {
+            "id": one.id,
+            "customer_id": one.customer_id,
+            "name": one.customer_name,
+            "reason": reasons[one.reason],
+        }
+        for one in found
+    ]
+
+
+async def _visitor(request: web.Request, record: ConversationRecord) -> dict[str, Any] | None:
+    """What the visitor of a chat says of themselves: nobody has proven it."""
+    query = (
+        select(ChatSession)
+        .where(ChatSession.conversation_id == record.id)
+        .order_by(ChatSession.id.desc())
+        .limit(1)
+    )
+    async with request.app[PARTS].database.reading() as session:
+        row = await session.scalar(query)
+    if row is None:
+        return None
+    return {"name": row.name, "mail": row.mail, "phone": row.phone, "page": row.page}
+
+
+def reason_texts(_: Language) -> dict[Reason, str]:
+    """Why somebody may be somebody, in words."""
+    return {
+        Reason.SHARED_ADDRESS: _("several customers have this address"),
+        Reason.UNPROVEN_SENDER: _("it is their mail address, but nothing proves the sender"),
+        Reason.TYPED_ADDRESS: _("the visitor says that this address is theirs"),
+        Reason.CARD_NUMBER: _("their card's number is in the text"),
+        Reason.ORDER_NUMBER: _("their order's number is in the text"),
+        Reason.SAME_NAME_AND_ADDRESS: _("the same name and address"),
+    }

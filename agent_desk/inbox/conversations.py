@@ -39,7 +39,7 @@ from crm_store.contacts.conversation_lists import InboxView, SeenBy
 from crm_store.contacts.conversations import Conflict, ConversationRecord
 from crm_store.database import Transaction
 from crm_store.models import ConversationState
-from crm_store.people import customers
+from crm_store.people import customers, identity
 from crm_store.staff import agents, queues
 
 PAGE = 50
@@ -310,6 +310,15 @@ async def _unmerge(one: _Doing) -> None:
     await threads.undo_merge(one.transaction, _number(one.wish, "from"), actor=one.how["actor"])
 
 
+async def _decide(one: _Doing) -> None:
+    accepts, number = one.wish.get("accept"), _number(one.wish, "suggestion")
+    database = one.request.app[PARTS].database
+    open_ones = await identity.open_suggestions(database, conversation_id=one.conversation_id)
+    if type(accepts) is not bool or number not in [suggestion.id for suggestion in open_ones]:
+        raise web.HTTPBadRequest
+    await identity.decide(one.transaction, number, is_accepted=accepts, actor=one.how["actor"])
+
+
 VERBS: Mapping[str, Callable[[_Doing], Awaitable[None]]] = {
     "assign": _assign,
     "queue": _queue,
@@ -322,6 +331,7 @@ VERBS: Mapping[str, Callable[[_Doing], Awaitable[None]]] = {
     "customer": _give,
     "merge": _merge,
     "unmerge": _unmerge,
+    "decide": _decide,
 }
 
 

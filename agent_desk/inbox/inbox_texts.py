@@ -51,6 +51,7 @@ def inbox_texts(_: Language) -> dict[str, Any]:
         },
         "unknown": _("Unknown"),
         "not_known": _("no customer of ours yet"),
+        "says": _("says to be"),
         "no_subject": _("(no subject)"),
         "nobody": _("nobody"),
         "none": _("none"),

@@ -23,10 +23,6 @@ class Offered:
     offered_at: datetime
 
 
-def _nobody_types(conversation_id: int, login: str) -> None:
-    return None
-
-
 def _nothing_offered() -> Sequence[Offered]:
     return ()
 
@@ -40,9 +36,6 @@ class WrittenWork:
 
     offers: Callable[[], Sequence[Offered]] = _nothing_offered
     """What is offered to whom at this moment. Never blocks."""
-
-    typing: Callable[[int, str], None] = _nobody_types
-    """(conversation, login): that agent writes an answer now; a chat's visitor sees it."""
 
     sms_price: Price | None = field(default=None)
     """What a segment of an SMS costs; None if nobody said."""

@@ -32,7 +32,7 @@ function who(line) {
         el("bdi", { dir: "ltr" }, line.shown_address),
         line.customer_id ? null : el("span", { class: "badge" }, words.not_known),
         line.language ? el("span", { class: "badge" }, texts.languages[line.language] ?? line.language) : null,
-        line.visitor?.page ? el("span", { class: "conversation-page", dir: "auto" }, line.visitor.page) : null,
+        ...says(line.visitor),
       ),
       line.subject ? el("p", { class: "conversation-subject", dir: "auto" }, line.subject) : null,
     ),
@@ -48,6 +48,16 @@ function who(line) {
         : el("span", { class: "badge" }, words.unassigned),
     ),
   );
+}
+
+/** What a chat's visitor says of themselves: their word, and nobody's proof. */
+function says(visitor) {
+  if (!visitor) return [];
+  const said = [visitor.name, visitor.mail, visitor.phone].filter(Boolean);
+  return [
+    said.length ? el("span", {}, words.says, " ", name(said.join(", "))) : null,
+    visitor.page ? el("span", { class: "conversation-page", dir: "auto" }, visitor.page) : null,
+  ];
 }
 
 /** Somebody whom the writer may be: offered, and never done by itself. */
