@@ -238,10 +238,7 @@ class _Line:
         except visitors.NotUnderstood as wrong:
             self.tell({"reach": wrong.field})
             return
-        async with self._database.transaction() as transaction:
-            await chat_sessions.change(
-                transaction, visit.session_id, mail=reach.mail, phone=reach.phone
-            )
+        await visitors.reached_at(self._database, visit.session_id, reach)
         await self._tell_me(visit.session_id)
         self.tell({"reach": "done"})
 

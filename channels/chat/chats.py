@@ -20,6 +20,7 @@ from weakref import WeakValueDictionary
 
 from channels.chat.shown import Document, me, own_messages, shown
 from channels.chat.topics import Topics
+from channels.chat.visitors import suggest_owner
 from channels.inbox import Incoming, IncomingFile, Received
 from crm_store import audit
 from crm_store.bus import Bus
@@ -188,6 +189,7 @@ class ChatHub:
                     await chat_sessions.change(
                         transaction, session_id, conversation_id=received.conversation_id
                     )
+                    await suggest_owner(transaction, session, received.conversation_id)
         for visit in list(self._visits.get(session_id, ())):
             if visit.conversation_id != received.conversation_id:
                 await self._enter(visit, received.conversation_id)

@@ -17,12 +17,14 @@ from crm_store.contacts import chat_sessions, conversations, outbox
 from crm_store.contacts.chat_sessions import ChatSessionRecord
 from crm_store.database import Database, Transaction
 from crm_store.models import Channel, ContactKind, Purpose
-from crm_store.people import contact_points, sign_in_codes
+from crm_store.people import identity, sign_in_codes
 from crm_store.people.sign_in_codes import CodePurpose
 from crm_store.shop import house
 
 ACTOR = "chat"
 """Who acts, in the audit, when a visitor proves who they are."""
+
+_CARRIED_BY = {ContactKind.MAIL: Channel.MAIL, ContactKind.PHONE: Channel.SMS}
 
 
 class Proof:
@@ -51,7 +53,7 @@ class Proof:
         if address is None or session is None:
             return "address"
         kind, value = address
-        known = await contact_points.reached_at(self._database, kind, value, limit=2)
+        is_known = await self._owner(kind, value) is not None
         facts = await house.read(self._database)
         said = {"house": facts.name(session.language)}
 
@@ -59,10 +61,10 @@ class Proof:
             code = await sign_in_codes.make(
                 transaction, kind, value, CodePurpose.PROOF, client_address=client_address
             )
-            if code is not None and len(known) == 1:
+            if code is not None and is_known:
                 await outbox.write(
                     transaction,
-                    channel=Channel.MAIL if kind is ContactKind.MAIL else Channel.SMS,
+                    channel=_CARRIED_BY[kind],
                     to=value,
                     subject=self._words("code_subject", session.language) % said,
                     text=self._words("code", session.language) % (said | {"code": code}),
@@ -91,7 +93,7 @@ class Proof:
         if address is None or session is None:
             return "address"
         kind, value = address
-        known = await contact_points.reached_at(self._database, kind, value, limit=2)
+        customer_id = await self._owner(kind, value)
 
         async def check(transaction: Transaction) -> bool:
             is_right = await sign_in_codes.check(
@@ -102,9 +104,9 @@ class Proof:
                 typed,
                 client_address=client_address,
             )
-            if not is_right or len(known) != 1:
+            if not is_right or customer_id is None:
                 return False
-            await self._join(transaction, session, known[0].id, kind, value)
+            await self._join(transaction, session, customer_id, kind, value)
             return True
 
         return "done" if await self._database.run(check) else "wrong"
@@ -121,9 +123,7 @@ class Proof:
         await chat_sessions.change(
             transaction, session.id, customer_id=customer_id, proof_asked_at=None, **told
         )
-        await contact_points.prove(
-            transaction, customer_id, kind, value, by="chat_code", actor=ACTOR
-        )
+        await identity.prove(transaction, customer_id, kind, value, by="code", actor=ACTOR)
         if session.conversation_id is None:
             return
         found = await conversations.find(self._database, session.conversation_id)
@@ -132,6 +132,11 @@ class Proof:
         # Whose it is already, by a person's decision or another's proof, it stays.
         if found is not None and found.customer_id is None:
             await conversations.give_to_customer(transaction, found.id, customer_id, actor=ACTOR)
+
+    async def _owner(self, kind: ContactKind, value: str) -> int | None:
+        """The one customer whose address that is."""
+        async with self._database.reading() as session:
+            return (await identity.who_is(session, _CARRIED_BY[kind], value)).customer_id
 
 
 def _address(told: Mapping[str, Any], region: str) -> tuple[ContactKind, str] | None:

@@ -8,14 +8,16 @@ or by a link that the hall signed for them. Knows no socket.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from crm_store.contacts import chat_sessions
-from crm_store.contacts.chat_sessions import NewChatSession
-from crm_store.database import Database
+from crm_store.contacts.chat_sessions import ChatSessionRecord, NewChatSession
+from crm_store.database import Database, Transaction
+from crm_store.models import ContactKind
+from crm_store.people import identity
 from crm_store.people.customers import mail_address
 from crm_store.people.phone_numbers import to_e164
 from crm_store.people.signed_links import signer
@@ -115,6 +117,34 @@ async def begin(
             ),
         )
     return token
+
+
+async def reached_at(database: Database, session_id: int, reach: Reach) -> ChatSessionRecord | None:
+    """The visitor says where an answer finds them; how they are known now."""
+    async with database.transaction() as transaction:
+        session = await chat_sessions.locked(transaction, session_id)
+        if session is None:
+            return None
+        session = replace(session, mail=reach.mail, phone=reach.phone)
+        await chat_sessions.change(transaction, session_id, mail=reach.mail, phone=reach.phone)
+        if session.conversation_id is not None:
+            await suggest_owner(transaction, session, session.conversation_id)
+    return session
+
+
+async def suggest_owner(
+    transaction: Transaction, session: ChatSessionRecord, conversation_id: int
+) -> None:
+    """Have people asked whether a visitor is the customer whose address they say is theirs."""
+    if session.customer_id is not None:
+        return
+    typed = [
+        (kind, value)
+        for kind, value in ((ContactKind.MAIL, session.mail), (ContactKind.PHONE, session.phone))
+        if value
+    ]
+    if typed:
+        await identity.suggest_for_conversation(transaction, conversation_id, typed=typed)
 
 
 async def customer_link(database: Database, customer_id: int) -> str:
