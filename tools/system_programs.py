@@ -75,6 +75,12 @@ PROGRAMS = [
         postgresql_found,
         ("usr/lib/postgresql/*/bin/initdb", "usr/lib/postgresql/*/bin/postgres"),
     ),
+    Program(
+        "Dovecot",
+        ("dovecot-imapd",),
+        lambda: which("doveconf") is not None,
+        ("usr/sbin/dovecot", "usr/bin/doveconf"),
+    ),
     Program("Chinese fonts", ("fonts-noto-cjk", "fontconfig"), fonts_found, ("usr/bin/fc-list",)),
 ]
 
@@ -101,7 +107,8 @@ def install_programs() -> None:
 def install_with_apt(packages: list[str]) -> None:
     words = ("apt-get", "-y", "-o", "DPkg::Lock::Timeout=300")
     install = (*words, "install", "--no-install-recommends", *packages)
-    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    # In run level 1 Debian starts no server that it installs.
+    quiet = {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     try:
         command(*install, env=quiet)
     except SetupFailed:
