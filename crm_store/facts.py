@@ -178,6 +178,13 @@ class ConversationChanged(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationClosed(Fact):
+    """A conversation is settled, for now."""
+
+    conversation_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryChanged(Fact):
     """What became of a conversation's message on its way out; `state` is crm_store's
     MessageState. Messages without a conversation have no such fact."""

@@ -20,7 +20,7 @@ from crm_store import audit, text_search
 from crm_store.contacts import interactions
 from crm_store.contacts.queue_places import priority as place_of
 from crm_store.database import Database, Transaction
-from crm_store.facts import ConversationChanged
+from crm_store.facts import ConversationChanged, ConversationClosed
 from crm_store.models import (
     Channel,
     Conversation,
@@ -290,6 +290,7 @@ async def close(
         at=moment,
     )
     await _changed(transaction, row, "state", actor, ["state"])
+    await transaction.emit(ConversationClosed(conversation_id=row.id))
 
 
 async def reopen(

@@ -139,12 +139,14 @@ async def delete(transaction: Transaction, rule_id: int, *, actor: str) -> None:
     await _record_change(transaction, rule_id, actor, "deleted", [])
 
 
-async def count_hits(transaction: Transaction, rule_ids: Sequence[int]) -> None:
-    """These rules held once more."""
-    # In one order, so that two messages at once cannot wait for each other.
-    for rule_id in sorted(set(rule_ids)):
+async def count_hits(transaction: Transaction, hits: Mapping[int, int]) -> None:
+    """These rules (by their ids) held so many times more."""
+    # In one order, so that two who count at once cannot wait for each other.
+    for rule_id in sorted(hits):
         await transaction.session.execute(
-            update(InboxRule).where(InboxRule.id == rule_id).values(hits=InboxRule.hits + 1)
+            update(InboxRule)
+            .where(InboxRule.id == rule_id)
+            .values(hits=InboxRule.hits + hits[rule_id])
         )
 
 

@@ -44,8 +44,8 @@ async def test_rules_are_asked_in_their_order_if_they_are_on(database: Database)
     assert [rule.id for rule in active] == [third, first]
     assert (active[1].name, active[1].conditions) == ("Late orders", list(LATE.conditions))
     async with database.transaction() as transaction:
-        await inbox_rules.count_hits(transaction, [first, first, third])
-        await inbox_rules.count_hits(transaction, [first])
+        await inbox_rules.count_hits(transaction, {first: 1, third: 1})
+        await inbox_rules.count_hits(transaction, {first: 1})
         await inbox_rules.delete(transaction, third, actor="sara")
     rule = await inbox_rules.find(database, first)
     assert rule is not None
