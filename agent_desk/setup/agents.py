@@ -38,6 +38,8 @@ HERE = "/setup/agents"
 
 LOGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 MOST_PENALTY = 20
+MOST_AT_ONCE = 50
+"""Conversations that are given to one agent; what they take themselves is not counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,8 @@ class AgentFields:
     language: str = "en"
     phone: str = PhoneKind.BROWSER.value
     active: bool = True
+    chats_at_once: int = 3
+    written_at_once: int = 8
     penalties: Mapping[str, int] = field(default_factory=dict)
     levels: Mapping[str, int] = field(default_factory=dict)
 
@@ -96,6 +100,8 @@ async def edit_agent(request: web.Request) -> web.StreamResponse:
         language=agent.language,
         phone=agent.phone.value,
         active=agent.active,
+        chats_at_once=agent.chats_at_once,
+        written_at_once=agent.written_at_once,
         penalties=await agents.own_penalties(database, agent.id),
         levels=await skills.levels_of_agent(database, agent.id),
     )
@@ -183,6 +189,8 @@ async def _read(
         language=form.choice("language", NAMES),
         phone=form.choice("phone", frozenset(kind.value for kind in PhoneKind)),
         active=active,
+        chats_at_once=form.number("chats_at_once", 0, MOST_AT_ONCE),
+        written_at_once=form.number("written_at_once", 0, MOST_AT_ONCE),
         penalties={
             queue.name: form.number(f"penalty.{queue.name}", 0, MOST_PENALTY)
             for queue in await queues.all_queues(database)
@@ -219,6 +227,8 @@ async def _write(
                 language=fields.language,
                 queues=fields.penalties,
                 phone=PhoneKind(fields.phone),
+                chats_at_once=fields.chats_at_once,
+                written_at_once=fields.written_at_once,
             )
             await skills.set_levels(transaction, agent_id, levels | dict(fields.levels))
             if hashed:

@@ -28,6 +28,7 @@ from agent_desk.setup.pages import (
 from crm_store.database import Database
 from crm_store.knowledge import scripts
 from crm_store.models import RecordingPolicy
+from crm_store.phone_menus import opening_hours
 from crm_store.staff import agents, queues, skills
 from crm_store.staff.agents import BEST_LEVEL
 from crm_store.staff.queues import DispositionChoice, QueueRecord
@@ -38,6 +39,7 @@ NEW = QueueRecord("", "", {})
 NO_QUEUES = ("waiting_menu", "voicemail", "hangup")
 """Where a caller may go besides another queue."""
 MOST_SECONDS = 3600
+MOST_MINUTES = 28 * 24 * 60
 
 
 def _strategies(_: Language) -> dict[str, str]:
@@ -57,6 +59,22 @@ def _policies(_: Language) -> dict[str, str]:
         RecordingPolicy.NEVER.value: _("Never"),
         RecordingPolicy.ASKED.value: _("When the agent starts it"),
         RecordingPolicy.ALWAYS.value: _("Always, from the answer on"),
+    }
+
+
+def _modes(_: Language) -> dict[str, str]:
+    """How agents come by the conversations of a queue."""
+    return {
+        "pull": _("They take the next one themselves"),
+        "push": _("It is given to whoever has room"),
+    }
+
+
+async def _calendars(database: Database, kept: str, _: Language) -> dict[str, str]:
+    """By code: what calendars are called. The house has one, written or not."""
+    written = await opening_hours.read_all(database)
+    return {kept: kept, opening_hours.HOUSE: _("The house")} | {
+        code: queues.title(calendar.titles, _.code, code) for code, calendar in written.items()
     }
 
 
@@ -175,6 +193,7 @@ async def _read(request: web.Request, form: SetupForm, before: QueueRecord) -> Q
     exit_target = form.choice("exit_target", elsewhere) if exit_key else ""
     if exit_target == "hangup":
         form.faults.say("exit_target", _("Choose one of the list."))
+    calendars = await _calendars(database, before.hours, _)
     whole = await queues.disposition_tree(database)
     ticked = [code for code in _codes(whole) if form.ticked(f"disposition.{code}")]
     return replace(
@@ -194,6 +213,11 @@ async def _read(request: web.Request, form: SetupForm, before: QueueRecord) -> Q
         member_head_start_seconds=form.number("member_head_start_seconds", 0, MOST_SECONDS),
         preferred_agent_seconds=form.number("preferred_agent_seconds", 0, 30),
         auto_answer=form.ticked("auto_answer"),
+        written_mode=form.choice("written_mode", _modes(_)) or before.written_mode,
+        first_answer_minutes=form.number("first_answer_minutes", 0, MOST_MINUTES),
+        resolution_minutes=form.number("resolution_minutes", 0, MOST_MINUTES),
+        chat_first_answer_seconds=form.number("chat_first_answer_seconds", 0, MOST_SECONDS),
+        hours=form.choice("hours", calendars),
         recording=_policy(form.choice("recording", _policies(_)), before.recording),
         script=script or None,
         dispositions=_in_their_order(before.dispositions, ticked),
@@ -261,6 +285,8 @@ async def _form(
         heading=known.title(_.code) if known else _("New queue"),
         strategies=list(_strategies(_).items()),
         policies=list(_policies(_).items()),
+        modes=list(_modes(_).items()),
+        calendars=list((await _calendars(database, queue.hours, _)).items()),
         others=others,
         keys=[(key, key) for key in "1234567890*#"],
         scripts=[

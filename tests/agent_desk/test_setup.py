@@ -35,6 +35,11 @@ QUEUE = {
     "preferred_agent_seconds": "0",
     "recording": "always",
     "script": "",
+    "written_mode": "push",
+    "hours": "house",
+    "first_answer_minutes": "30",
+    "chat_first_answer_seconds": "20",
+    "resolution_minutes": "0",
 }
 AGENT = {
     "display_name": "Wei",
@@ -44,6 +49,8 @@ AGENT = {
     "phone": "desk",
     "penalty.sales": "0",
     "penalty.service": "0",
+    "chats_at_once": "2",
+    "written_at_once": "0",
 }
 
 
@@ -89,6 +96,8 @@ async def test_a_queue_is_changed_as_its_form_says(desk: RunningDesk, sara: Visi
     assert (queue.strategy, queue.ring_seconds, queue.max_wait_seconds) == ("ringall", 25, 90)
     assert (queue.wrap_up_seconds, queue.wrap_up_extra_seconds) == (45, 120)
     assert (queue.missed_rings, queue.auto_answer) == (2, True)
+    assert (queue.written_mode, queue.hours, queue.first_answer_minutes) == ("push", "house", 30)
+    assert (queue.chat_first_answer_seconds, queue.resolution_minutes) == (20, 0)
     assert (queue.overflow, queue.recording) == ("service", RecordingPolicy.ALWAYS)
     # What was offered already keeps its place.
     assert queue.dispositions == ("call_back", "complaint")
@@ -111,6 +120,9 @@ async def test_a_queue_is_changed_as_its_form_says(desk: RunningDesk, sara: Visi
         ("recording", "sometimes"),
         ("script", "none-such"),
         ("exit_key", "12"),
+        ("written_mode", "both"),
+        ("hours", "never"),
+        ("first_answer_minutes", "99999"),
     ],
 )
 async def test_what_cannot_be_kept_is_told_beside_its_field(
@@ -193,6 +205,7 @@ async def test_a_new_agent_signs_in_with_the_password_that_is_shown_once(
         ("language", "xx"),
         ("phone", "none"),
         ("penalty.sales", "99"),
+        ("chats_at_once", "-1"),
     ],
 )
 async def test_an_agent_who_cannot_be_is_told_beside_the_field(
