@@ -59,6 +59,33 @@ EXPECTED = {
     ("POST", "/customers/{customer_id}/merge"): Expected(401, 404, 404),
     ("POST", "/customers/{customer_id}/split"): Expected(401, 409, 409),
     ("POST", "/customers/{customer_id}/moves/{move_id}/undo"): Expected(401, 404, 404),
+    ("GET", "/inbox"): PAGE,
+    ("GET", "/inbox/conversations/{conversation_id}/messages/{message_id}/letter"): Expected(
+        303, 404, 404
+    ),
+    ("GET", "/inbox/conversations/{conversation_id}/messages/{message_id}/raw"): Expected(
+        303, 404, 404
+    ),
+    ("GET", "/inbox/conversations/{conversation_id}/attachments/{attachment_id}"): Expected(
+        303, 404, 404
+    ),
+    ("GET", "/api/conversations"): DATA,
+    ("POST", "/api/conversations/next"): DATA,
+    ("GET", "/api/conversations/{conversation_id}"): Expected(401, 404, 404),
+    ("POST", "/api/conversations/{conversation_id}"): Expected(401, 404, 404),
+    ("GET", "/api/conversations/{conversation_id}/beside"): Expected(401, 404, 404),
+    ("POST", "/api/conversations/{conversation_id}/split"): Expected(401, 404, 404),
+    ("POST", "/api/conversations/{conversation_id}/answer"): Expected(401, 404, 404),
+    ("POST", "/api/conversations/{conversation_id}/note"): Expected(401, 404, 404),
+    ("POST", "/api/conversations/{conversation_id}/draft"): Expected(401, 404, 404),
+    ("POST", "/api/conversations/{conversation_id}/typing"): Expected(401, 404, 404),
+    ("POST", "/api/conversations/{conversation_id}/uploads"): Expected(401, 404, 404),
+    ("POST", "/api/conversations/{conversation_id}/messages/{message_id}/take-back"): Expected(
+        401, 404, 404
+    ),
+    ("POST", "/api/conversations/{conversation_id}/messages/{message_id}/send-again"): Expected(
+        401, 404, 404
+    ),
     ("GET", "/floor"): Expected(303, 403, 200),
     ("GET", "/setup"): Expected(303, 403, 200),
     ("GET", "/setup/queues"): Expected(303, 403, 200),
