@@ -90,7 +90,7 @@ def reason(text: str, _: Language) -> str:
         "purchase": _("Purchase"),
         "expired": _("Expired"),
         "redeemed": _("Paid with points"),
-        "gift": _("A present"),
+        "gift": _("Gift"),
         "correction": _("Correction"),
         "": _("Points"),
     }.get(text, text)

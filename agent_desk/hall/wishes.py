@@ -36,7 +36,7 @@ _WRITTEN_TO = {
 def _subjects(_: Language) -> dict[Subject, tuple[str, str]]:
     return {
         Subject.ORDERS: (_("Orders"), _("How far they are")),
-        Subject.POINTS: (_("Points"), _("Before they expire, and once a year")),
+        Subject.POINTS: (_("Points"), _("Before they expire")),
         Subject.PROMOTIONS: (_("Offers"), _("Only if you say so")),
         Subject.CARE: (_("Greetings"), _("On your birthday and on holidays")),
         Subject.SURVEYS: (_("Questions"), _("How content you are")),

@@ -72,7 +72,8 @@ def test_the_pictures_are_whole_and_hold_hostile_names() -> None:
     )
     for picture in (card, bar_code("8800000128", name), qr_code("8800000128", name)):
         tags = [
-            element.tag.rpartition("}")[2] for element in ElementTree.fromstring(picture).iter()  # noqa: S314 - our own
+            element.tag.rpartition("}")[2]
+            for element in ElementTree.fromstring(picture).iter()  # noqa: S314 - our own
         ]
         assert "script" not in tags
         assert "path" in tags
