@@ -276,11 +276,11 @@ class SmppSms:
 
     async def _give_up_parts(self) -> None:
         while True:
+            await asyncio.sleep(PARTS_WAIT.total_seconds() / 4)
             try:
                 await self.show_late_parts(datetime.now(UTC) - PARTS_WAIT)
             except (OSError, SQLAlchemyError) as error:
                 log.warning("parts of messages cannot be read yet: %s", type(error).__name__)
-            await asyncio.sleep(PARTS_WAIT.total_seconds() / 4)
 
     async def show_late_parts(self, before: datetime) -> None:
         """Give the inbox what there is of long messages whose other parts have not come."""

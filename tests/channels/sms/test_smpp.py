@@ -365,14 +365,15 @@ async def test_after_a_lost_link_what_is_said_again_is_known(centre: Centre, kep
     assert await kept.texts() == ["Hello?", "Hello?", "Hello!"]
 
 
-async def test_it_binds_again_when_the_centre_is_back(
-    sms: SmppSms, centre: Centre, kept: Kept
-) -> None:
-    await centre.stop()
-    with pytest.raises((NotNow, LinkDown)):
-        await sms.send(outgoing("Gone"))
-    await centre.start()
-    await centre.until(lambda: centre.session is not None)
-    await sms.bound.wait()
-    accepted = await sms.send(outgoing("Here again"))
-    assert accepted.provider_id
+async def test_it_binds_again_after_a_lost_link(kept: Kept) -> None:
+    async with hanging_up() as centre:
+        sms = SmppSms(kept.database, kept.receive, centre, sender=OURS, region="CN")
+        task = asyncio.create_task(sms.run())
+        for _ in range(2):
+            await sms.bound.wait()
+            with pytest.raises(LinkDown):
+                await sms.send(outgoing("Hello"))
+            assert not sms.bound.is_set()
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
