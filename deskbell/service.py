@@ -49,6 +49,7 @@ from cti.pbx.embedded import PbxSettings as EmbeddedSettings
 from cti.screen_pop import ScreenPops
 from cti.switchboard import AmiAddress, Switchboard
 from deskbell.call_verbs import LiveCallVerbs
+from deskbell.channels import Channels
 from deskbell.daily_round import DailyRound
 from deskbell.failure import CommandFailed
 from deskbell.menu_control import menu_control
@@ -84,6 +85,7 @@ class Service:
         self.database: Database
         self.call_verbs: LiveCallVerbs
         self.menus: Menus
+        self.channels: Channels
         self.desk_address = ""
         self.desk_port = 0
         self._registry = CollectorRegistry()
@@ -119,7 +121,6 @@ class Service:
         self._stack.push_async_callback(self.database.close)
         agents = await agent_store.all_agents(self.database)
         all_queues = await queues.all_queues(self.database)
-        wrap_up = _wrap_up_limits(all_queues)
         # Before any PBX: whoever calls first is answered.
         self.menus = Menus(self.settings, self.database, self.bus, self._progress)
         await self.menus.start()
@@ -127,18 +128,10 @@ class Service:
         self.menus.register(self._registry)
         self.menus.announce(all_queues)
         self._has_survey = bool((await house.read(self.database)).survey)
-        for pbx in self.settings.pbx:
-            self._configured[pbx.name] = self._pbx_configuration(pbx, agents, all_queues)
-            address = await self._pbx_address(pbx, agents, all_queues)
-            self.switchboards[pbx.name] = Switchboard(
-                pbx.name,
-                address,
-                self.bus,
-                trunks=(TRUNK,),
-                wrap_up=wrap_up,
-                default_wrap_up=WrapUpLimit(round(self.settings.wrap_up.seconds)),
-                record=self._record_ami,
-            )
+        self.channels = Channels(self.settings, self.database, self.bus, self._to_number)
+        await self.channels.prepare(subscribers)
+        self._stack.push_async_callback(self.channels.close)
+        await self._start_pbxs(agents, all_queues)
         self.phones = self._phones()
         self.seat_agents(agents)
         if self.phones is not None:
@@ -179,9 +172,27 @@ class Service:
         for callbacks in self._callbacks:
             await callbacks.start()
             self._stack.push_async_callback(callbacks.close)
+        shown = self.settings.menus.called_as
+        await self.channels.start(self.desk_address, self.switchboards, shown[0] if shown else "")
         await daily.begin(self.database)
         self._start_jobs()
         await self._wait_for_our_own_pbxs()
+
+    async def _start_pbxs(
+        self, agents: Sequence[AgentRecord], all_queues: Sequence[QueueRecord]
+    ) -> None:
+        for pbx in self.settings.pbx:
+            self._configured[pbx.name] = self._pbx_configuration(pbx, agents, all_queues)
+            address = await self._pbx_address(pbx, agents, all_queues)
+            self.switchboards[pbx.name] = Switchboard(
+                pbx.name,
+                address,
+                self.bus,
+                trunks=(TRUNK,),
+                wrap_up=_wrap_up_limits(all_queues),
+                default_wrap_up=WrapUpLimit(round(self.settings.wrap_up.seconds)),
+                record=self._record_ami,
+            )
 
     def _see_to_callbacks(self) -> list[Callbacks]:
         """One for each PBX. What was asked for on no PBX, by a page, is the first one's."""
@@ -247,6 +258,7 @@ class Service:
             all_queues = await queues.all_queues(self.database)
             self.menus.announce(all_queues)
             self._has_survey = bool((await house.read(self.database)).survey)
+            await self.channels.refresh()
             said = {await self._configure(pbx, agents, all_queues) for pbx in self.settings.pbx}
             self._agent_of = {f"PJSIP/{a.extension}": a.login for a in agents if a.extension}
             if self.phones is not None:
@@ -381,6 +393,9 @@ class Service:
             phones=self.phones.control() if self.phones else PhoneControl(),
             call_verbs=self.call_verbs.as_parts(),
             menus=menu_control(self.menus, self.switchboards, self.database),
+            written=self.channels.written(),
+            hall=self.channels.hall(),
+            chat=self.channels.chat(),
             prompt_voices=PromptVoices(sounds=self.menus.sounds, uploads=self.menus.uploads),
             region=self.settings.numbers.region,
             session_hours=desk.session_hours,

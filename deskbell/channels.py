@@ -1,0 +1,342 @@
+"""The written channels of this service: the inbox, the outbox, and what brings and carries.
+
+Owns how they are put together from the settings, what runs for as long as the service, and what the
+desk is given of them. Refuses to know how any channel works (channels).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from agent_desk.chat.words import letter_words
+from agent_desk.inbox.written_work import WrittenWork
+from agent_desk.parts import ChatParts, HallParts
+from channels.attachments import AttachmentFiles
+from channels.chat.chats import ChatHub
+from channels.chat.leaving import Leaving
+from channels.chat.proof import Proof
+from channels.chat.topics import Topics
+from channels.fax.fax_inbox import FaxInbox, FaxSpool
+from channels.fax.fax_sender import FaxSender
+from channels.fax.pages import Pages
+from channels.inbox import Inbox
+from channels.late_files import LateFiles
+from channels.mail.imap_inbox import ImapInbox, Mailbox
+from channels.mail.intake import MailIntake
+from channels.mail.letters import Letterhead
+from channels.mail.mail_sender import MailSender, SmtpServer
+from channels.mail.smtp_inbox import SmtpInbox
+from channels.messengers.messenger import Messenger, MessengerSender
+from channels.messengers.whatsapp import WhatsApp
+from channels.outbox import Outbox, Sender
+from channels.sms.segments import Price
+from channels.sms.smpp_link import MessageCentre
+from channels.sms.smpp_sender import SmppSms
+from channels.sms.twilio_account import TwilioAccount
+from channels.sms.twilio_sender import TwilioSms
+from channels.sms.twilio_webhooks import PROVIDER, TwilioWebhooks, twilio_fetch
+from channels.sms.words import StopWords
+from crm_store.bus import Bus
+from crm_store.contacts.faxes import FaxReport
+from crm_store.database import Database
+from crm_store.jobs import Subscribers
+from crm_store.models import Channel
+from crm_store.people.signed_links import OPT_OUT, OPT_OUT_HOLDS, Signer, signer
+from crm_store.shop import house
+from crm_store.shop.house import House
+from cti.ami.link import LinkState
+from cti.faxes.fax_calls import FaxLine
+from cti.switchboard import Switchboard
+from deskbell.failure import CommandFailed
+from deskbell.settings import PbxSettings, Settings
+
+log = logging.getLogger(__name__)
+
+
+class Channels:
+    """`prepare` before the desk, `start` after it, `close` before the database is closed."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        bus: Bus,
+        to_number: Callable[[str], str | None],
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._bus = bus
+        self._to_number = to_number
+        self._house = House()
+        self._signer: Signer
+        self._base_url = ""
+        self._pages = Pages()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._account: TwilioAccount | None = None
+        self._chat: ChatParts
+        self._outbox: Outbox | None = None
+        self.files = AttachmentFiles(settings.inbox.folder)
+        self.inbox: Inbox
+        self.webhooks: TwilioWebhooks | None = None
+        self.mail_inbox: SmtpInbox | None = None
+
+    async def prepare(self, subscribers: Subscribers) -> None:
+        """Make what the desk and the jobs need. Raises database errors."""
+        settings, database = self._settings, self._database
+        await self.refresh()
+        self._signer = await signer(database)
+        self.inbox = Inbox(
+            database,
+            self.files,
+            default_queue=settings.inbox.queue,
+            own_addresses=settings.mail.addresses,
+            hooks=(StopWords(self._house.name("en") or "Deskbell"),),
+        )
+        self.inbox.subscribe(subscribers)
+        if settings.sms.twilio_account:
+            self._account = TwilioAccount(
+                database,
+                settings.sms.twilio_account,
+                settings.sms.twilio_token.get_secret_value(),
+                url=settings.sms.twilio_url,
+            )
+            files = LateFiles(database, self.files, PROVIDER, twilio_fetch(self._account))
+            files.subscribe(subscribers)
+            self.webhooks = TwilioWebhooks(
+                database,
+                self.inbox.receive,
+                files,
+                account=settings.sms.twilio_account,
+                token=settings.sms.twilio_token.get_secret_value(),
+            )
+        topics = Topics(database, self._bus)
+        self._chat = ChatParts(
+            hub=ChatHub(database, self.inbox.receive, self._bus, topics),
+            leaving=Leaving(database, letter_words),
+            proof=Proof(database, letter_words),
+            files=self.files,
+            sites=frozenset(settings.chat.sites),
+            demo_shop=settings.chat.demo_shop,
+        )
+
+    async def refresh(self) -> None:
+        """Take the house's name and signatures as they are now."""
+        self._house = await house.read(self._database)
+
+    # ---- what the desk is given ------------------------------------------------------------------
+
+    def written(self) -> WrittenWork:
+        return WrittenWork(files=self.files, sms_price=self._price())
+
+    def hall(self) -> HallParts:
+        settings = self._settings
+        carried = {Channel.MAIL} if settings.mail.server else set()
+        if settings.sms.provider != "off":
+            carried.add(Channel.SMS)
+        return HallParts(
+            is_open=settings.hall.open,
+            session_days=settings.hall.session_days,
+            receive=self.inbox.receive,
+            attachments_folder=settings.inbox.folder,
+            sends_codes_by=frozenset(carried),
+        )
+
+    def chat(self) -> ChatParts:
+        return self._chat
+
+    # ---- running ---------------------------------------------------------------------------------
+
+    async def start(
+        self, base_url: str, switchboards: dict[str, Switchboard], shown_number: str
+    ) -> None:
+        """Begin to take in and to send. `base_url` is the desk's address as the Internet has it,
+        `shown_number` whose number a fax comes from. Raises CommandFailed if a port is taken."""
+        self._base_url = base_url
+        senders = self._senders(switchboards, shown_number)
+        self._outbox = Outbox(self._database, self.files, senders)
+        self._run("outbox", self._outbox.run())
+        self._run("chats", self._chat.hub.run())
+        self._run("chats left", self._chat.leaving.run())
+        await self._take_mail()
+        for pbx in self._settings.pbx:
+            if pbx.mode == "embedded" and pbx.name in switchboards:
+                self._run(f"faxes of {pbx.name}", self._fax_inbox(pbx, switchboards[pbx.name]))
+
+    async def close(self) -> None:
+        """Stop taking in, then sending; what is half-way is found again at the next start."""
+        if self.mail_inbox is not None:
+            await self.mail_inbox.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._chat.hub.close()
+        await self.inbox.close()
+        if self._account is not None:
+            await self._account.close()
+        self.files.close()
+
+    def _run(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(_told)
+        self._tasks.append(task)
+
+    # ---- in --------------------------------------------------------------------------------------
+
+    async def _take_mail(self) -> None:
+        mail = self._settings.mail
+        if not mail.addresses or mail.inbox == "off":
+            return
+        intake = MailIntake(self.inbox.receive, self._database, our_addresses=mail.addresses)
+        if mail.inbox == "imap":
+            mailbox = Mailbox(
+                host=mail.imap_host,
+                port=mail.imap_port,
+                encryption=mail.imap_encryption,
+                user=mail.imap_user,
+                password=mail.imap_password.get_secret_value(),
+                folder=mail.imap_folder,
+            )
+            self._run("mailbox", ImapInbox(mailbox, intake).run())
+            return
+        inbox = SmtpInbox(
+            intake,
+            host=mail.smtp_inbox_host,
+            port=mail.smtp_inbox_port,
+            certificate=mail.smtp_inbox_certificate,
+        )
+        try:
+            await inbox.start()
+        except OSError as error:
+            raise CommandFailed(
+                f"mails cannot be taken at {mail.smtp_inbox_host}:{mail.smtp_inbox_port}: "
+                f"{error.strerror}; set another DESKBELL_MAIL_SMTP_INBOX_PORT"
+            ) from None
+        self.mail_inbox = inbox
+
+    def _fax_inbox(self, pbx: PbxSettings, board: Switchboard) -> Coroutine[Any, Any, None]:
+        spool = FaxSpool(
+            pbx=pbx.name,
+            folder=pbx.folder / "spool/fax",
+            is_live=lambda call: board.link.state is not LinkState.UP or call in board.calls.calls,
+            our_number=self._settings.fax.station,
+        )
+        return FaxInbox(
+            self.inbox, self._database, spool, pages=self._pages, to_number=self._to_number
+        ).run()
+
+    # ---- out -------------------------------------------------------------------------------------
+
+    def _senders(
+        self, switchboards: dict[str, Switchboard], shown_number: str
+    ) -> dict[Channel, Sender]:
+        settings = self._settings
+        senders: dict[Channel, Sender] = {}
+        if settings.mail.server and settings.mail.addresses:
+            senders[Channel.MAIL] = MailSender(self._mail_server(), self._letterhead)
+        sms = self._sms_sender()
+        if sms is not None:
+            senders[Channel.SMS] = sms
+        messengers = self._messengers()
+        if messengers:
+            senders[Channel.MESSENGER] = MessengerSender(messengers)
+        ours = next((pbx for pbx in settings.pbx if pbx.mode == "embedded"), None)
+        if ours is not None and ours.name in switchboards:
+            senders[Channel.FAX] = self._fax_sender(ours, switchboards[ours.name], shown_number)
+        return senders
+
+    def _mail_server(self) -> SmtpServer:
+        mail = self._settings.mail
+        return SmtpServer(
+            host=mail.server,
+            port=mail.port,
+            encryption=mail.encryption,
+            user=mail.user,
+            password=mail.password.get_secret_value(),
+        )
+
+    def _letterhead(self) -> Letterhead:
+        return Letterhead(
+            house=self._house.name("en") or "Deskbell",
+            address=self._settings.mail.addresses[0],
+            unsubscribe_link=self._unsubscribe_link,
+        )
+
+    def _unsubscribe_link(self, address: str) -> str:
+        says = {"channel": Channel.MAIL.value, "address": address, "subject": "promotions"}
+        token = self._signer.sign(OPT_OUT, says, OPT_OUT_HOLDS)
+        return f"{self._base_url}/hall/opt-out/{token}"
+
+    def _sms_sender(self) -> Sender | None:
+        sms = self._settings.sms
+        if sms.provider == "twilio" and self._account is not None:
+            return TwilioSms(
+                self._database,
+                self._account,
+                sender=sms.sender,
+                status_url=self._status_url(),
+                price=self._price(),
+            )
+        if sms.provider == "smpp":
+            sender = SmppSms(
+                self._database,
+                self.inbox.receive,
+                MessageCentre(
+                    host=sms.smpp_host,
+                    port=sms.smpp_port,
+                    user=sms.smpp_user,
+                    password=sms.smpp_password.get_secret_value(),
+                ),
+                sender=sms.sender,
+                region=self._settings.numbers.region,
+                price=self._price(),
+            )
+            self._run("message centre", sender.run())
+            return sender
+        return None
+
+    def _messengers(self) -> list[Messenger]:
+        told = self._settings.messengers
+        found: list[Messenger] = []
+        if told.whatsapp_sender and self._account is not None:
+            found.append(
+                WhatsApp(
+                    self._database,
+                    self._account,
+                    sender=told.whatsapp_sender,
+                    status_url=self._status_url(),
+                    template=told.whatsapp_template,
+                )
+            )
+        return found
+
+    def _status_url(self) -> str:
+        return f"{self._base_url}/hooks/twilio/status"
+
+    def _price(self) -> Price | None:
+        sms = self._settings.sms
+        return Price(sms.price_micros, sms.currency) if sms.price_micros else None
+
+    def _fax_sender(self, pbx: PbxSettings, board: Switchboard, shown_number: str) -> FaxSender:
+        fax = self._settings.fax
+        line = FaxLine(
+            trunk="PJSIP/trunk",
+            shown_number=fax.station or shown_number,
+            station=fax.station,
+            header=fax.header or self._house.name("en")[:50],
+            t38=fax.t38,
+        )
+
+        async def call(key: str, to: str) -> FaxReport:
+            return await board.faxes.send(line, key=key, to=to)
+
+        return FaxSender(call, pages=self._pages, spool=Path(pbx.folder) / "spool/fax-out")
+
+
+def _told(task: asyncio.Task[None]) -> None:
+    """A part that ended by itself is a defect, which must not be silent."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("%s ended: %s", task.get_name(), type(error).__name__, exc_info=error)
