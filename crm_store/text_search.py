@@ -18,7 +18,7 @@ from sqlalchemy import update as sql_update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from crm_store.database import Database, Transaction
-from crm_store.models import Interaction, SearchEntry, WrapUp
+from crm_store.models import Channel, Interaction, SearchEntry, WrapUp
 from crm_store.search_terms import END_OF_TEXT, Clause, parse, terms
 
 # On PostgreSQL these are looked through before the index is asked: it does not stop at the newest.
@@ -59,10 +59,12 @@ async def index(
     customer_id: int | None,
     at: datetime,
     texts: Iterable[str],
+    marks: Sequence[str] = (),
 ) -> None:
     """Make the row found by the words of `texts`, and no longer by what it had before.
 
-    `at` is when it happened: newest first goes by it.
+    `at` is when it happened: newest first goes by it. `marks` are what it is chosen by besides
+    (`channel_mark`, `agent_mark`).
     """
     session = transaction.session
     known = await session.scalar(
@@ -78,18 +80,19 @@ async def index(
             id=entry, kind=kind, row_id=row_id, customer_id=customer_id, at=at
         )
     )
-    await _write_words(session, entry, [*terms(texts), *_marks(kind, customer_id)])
+    await _write_words(session, entry, [*terms(texts), *_marked(kind, customer_id, marks)])
 
 
 @dataclass(frozen=True, slots=True)
 class NewEntry:
-    """A row that no index knows yet, with its texts."""
+    """A row that no index knows yet, with its texts and marks."""
 
     kind: EntryKind
     row_id: int
     customer_id: int | None
     at: datetime
     texts: Sequence[str]
+    marks: Sequence[str] = ()
 
 
 async def index_new(transaction: Transaction, entries: Sequence[NewEntry]) -> None:
@@ -108,7 +111,7 @@ async def index_new(transaction: Transaction, entries: Sequence[NewEntry]) -> No
     words = [
         {
             "entry": number,
-            "words": _stored(session, [*terms(e.texts), *_marks(e.kind, e.customer_id)]),
+            "words": _stored(session, [*terms(e.texts), *_marked(e.kind, e.customer_id, e.marks)]),
         }
         for number, e in zip(numbers, entries, strict=True)
     ]
@@ -141,7 +144,7 @@ async def assign(
                 .where(SearchEntry.id == entry)
                 .values(customer_id=customer_id)
             )
-            await _remark(session, entry, _marks(kind, owner), _marks(kind, customer_id))
+            await _remark(session, entry, _owner_marks(owner), _owner_marks(customer_id))
 
 
 async def index_interaction(transaction: Transaction, interaction_id: int) -> None:
@@ -158,6 +161,7 @@ async def index_interaction(transaction: Transaction, interaction_id: int) -> No
                 Interaction.note,
                 Interaction.address,
                 Interaction.agent,
+                Interaction.channel,
             ).where(Interaction.id == interaction_id)
         )
     ).one_or_none()
@@ -167,8 +171,10 @@ async def index_interaction(transaction: Transaction, interaction_id: int) -> No
         select(WrapUp.agent, WrapUp.note).where(WrapUp.interaction_id == interaction_id)
     )
     written = [row.summary, row.note, row.address, row.agent or ""]
+    agents = [row.agent] if row.agent else []
     for agent, note in wrapped.all():
         written += [agent, note]
+        agents.append(agent)
     await index(
         transaction,
         EntryKind.INTERACTION,
@@ -176,7 +182,19 @@ async def index_interaction(transaction: Transaction, interaction_id: int) -> No
         customer_id=row.customer_id,
         at=row.opened_at,
         texts=dict.fromkeys(written),
+        marks=[channel_mark(row.channel), *map(agent_mark, dict.fromkeys(agents))],
     )
+
+
+def channel_mark(channel: Channel) -> str:
+    """What a row is chosen by that came or went on this channel."""
+    return f"¶channel{channel.value}"
+
+
+def agent_mark(login: str) -> str:
+    """What a row is chosen by that this agent wrote or took part in."""
+    # A login's own letters may be what an index parts words at.
+    return f"¶agent{login.encode().hex()}"
 
 
 # ---- finding -------------------------------------------------------------------------------------
@@ -188,6 +206,7 @@ async def search(
     *,
     customer_ids: Sequence[int] = (),
     kinds: Sequence[EntryKind] = (),
+    marks: Sequence[Sequence[str]] = (),
     since: datetime | None = None,
     until: datetime | None = None,
     before: int | None = None,
@@ -197,8 +216,9 @@ async def search(
     """Rows with all of the words (or any, if so asked), newest first; the last word may be the
     beginning of one, and words in quotes stand together.
 
-    `customer_ids`, if any, are whose rows alone count. `since` and `until` bound the moment,
-    `before` is the last page's last `entry`. A question without a letter or digit finds nothing.
+    `customer_ids`, if any, are whose rows alone count; of each of `marks` a row has one. `since`
+    and `until` bound the moment, `before` is the last page's last `entry`. A question without a
+    letter or digit finds nothing.
     """
     clauses = parse(question)
     if not clauses:
@@ -210,6 +230,7 @@ async def search(
         only.append(query.any_of([query.term(_customer_mark(owner)) for owner in customer_ids]))
     if kinds:
         only.append(query.any_of([query.term(_kind_mark(kind)) for kind in kinds]))
+    only += [query.any_of([query.term(mark) for mark in ways]) for ways in marks if ways]
     bounds = {
         "query": query.all_of([wanted, *only]),
         "first": _moment_floor(since) if since else 0,
@@ -342,11 +363,15 @@ def _customer_mark(customer_id: int) -> str:
     return f"¶customer{customer_id}"
 
 
-def _marks(kind: EntryKind, customer_id: int | None) -> list[str]:
+def _marked(kind: EntryKind, customer_id: int | None, marks: Sequence[str]) -> list[str]:
     # Marks are terms like others, so that both indexes meet them while they go through a word.
-    return [END_OF_TEXT, _kind_mark(kind)] + (
-        [END_OF_TEXT, _customer_mark(customer_id)] if customer_id is not None else []
-    )
+    parted = [part for mark in (_kind_mark(kind), *marks) for part in (END_OF_TEXT, mark)]
+    return [*parted, *_owner_marks(customer_id)]
+
+
+def _owner_marks(customer_id: int | None) -> list[str]:
+    """They stand last, so that they can be changed."""
+    return [END_OF_TEXT, _customer_mark(customer_id)] if customer_id is not None else []
 
 
 async def _write_words(session: AsyncSession, entry: int, words: Sequence[str]) -> None:
@@ -382,9 +407,9 @@ async def _remark(
         )
         return
     words = str((await session.execute(_READ_SQLITE, {"entry": entry})).scalar_one())
-    kept = words.removesuffix(" ".join(old))
+    kept = words.removesuffix(" ".join(old)).rstrip()
     await session.execute(_FORGET_SQLITE, {"entry": entry})
-    await session.execute(_WRITE_SQLITE, {"entry": entry, "words": kept + " ".join(new)})
+    await session.execute(_WRITE_SQLITE, {"entry": entry, "words": " ".join([kept, *new])})
 
 
 async def _forget_entry(session: AsyncSession, entry: int) -> None:
