@@ -35,6 +35,10 @@ class Expected:
 
 PAGE = Expected(303, 200, 200)
 DATA = Expected(401, 200, 200)
+OPEN = Expected(200, 200, 200)
+CUSTOMERS_PAGE = Expected(303, 303, 303)
+CUSTOMERS_POST = Expected(401, 401, 401)
+UNSIGNED_FORM = Expected(403, 403, 403)
 SOMEBODY_ELSES_CALL = {"pbx": "main", "call": "1.1"}
 
 # A route that is missing here fails the test below: say who may use it.
@@ -236,6 +240,53 @@ EXPECTED = {
     ("GET", "/api/conversations/{conversation_id}/visitors"): Expected(401, 404, 404),
     ("POST", "/api/conversations/{conversation_id}/ask-who"): Expected(401, 404, 404),
     ("GET", "/demo/shop"): Expected(404, 404, 404),
+    # The hall knows customers only (tests/agent_desk/hall): an agent is a stranger there.
+    ("GET", "/hall"): OPEN,
+    ("GET", "/hall/house"): OPEN,
+    ("GET", "/hall/offers"): OPEN,
+    ("GET", "/hall/products"): OPEN,
+    ("GET", "/hall/products/{item}"): Expected(404, 404, 404),
+    ("POST", "/hall/look"): UNSIGNED_FORM,
+    ("GET", "/hall/sign-in"): OPEN,
+    ("POST", "/hall/sign-in"): UNSIGNED_FORM,
+    ("GET", "/hall/sign-in/code"): Expected(303, 303, 303),
+    ("POST", "/hall/sign-in/code"): UNSIGNED_FORM,
+    ("GET", "/hall/sign-in/which"): Expected(303, 303, 303),
+    ("POST", "/hall/sign-in/which"): UNSIGNED_FORM,
+    ("GET", "/hall/join"): OPEN,
+    ("POST", "/hall/join"): UNSIGNED_FORM,
+    ("POST", "/hall/sign-out"): CUSTOMERS_POST,
+    ("POST", "/hall/sign-out-everywhere"): CUSTOMERS_POST,
+    ("GET", "/hall/me"): CUSTOMERS_PAGE,
+    ("GET", "/hall/points"): CUSTOMERS_PAGE,
+    ("GET", "/hall/card"): CUSTOMERS_PAGE,
+    ("POST", "/hall/card"): CUSTOMERS_POST,
+    ("GET", "/hall/card/{number}"): CUSTOMERS_PAGE,
+    ("GET", "/hall/basket"): OPEN,
+    ("POST", "/hall/basket"): UNSIGNED_FORM,
+    ("GET", "/hall/orders"): CUSTOMERS_PAGE,
+    ("POST", "/hall/orders"): CUSTOMERS_POST,
+    ("GET", "/hall/orders/{number}"): CUSTOMERS_PAGE,
+    ("GET", "/hall/messages"): CUSTOMERS_PAGE,
+    ("POST", "/hall/messages"): CUSTOMERS_POST,
+    ("GET", "/hall/messages/{conversation_id}"): CUSTOMERS_PAGE,
+    ("POST", "/hall/messages/{conversation_id}"): CUSTOMERS_POST,
+    ("GET", "/hall/complaints"): CUSTOMERS_PAGE,
+    ("POST", "/hall/complaints"): CUSTOMERS_POST,
+    ("GET", "/hall/callback"): CUSTOMERS_PAGE,
+    ("POST", "/hall/callback"): CUSTOMERS_POST,
+    ("POST", "/hall/callback/{callback_id}/cancel"): CUSTOMERS_POST,
+    ("GET", "/hall/wishes"): CUSTOMERS_PAGE,
+    ("POST", "/hall/wishes"): CUSTOMERS_POST,
+    ("POST", "/hall/wishes/again"): CUSTOMERS_POST,
+    ("GET", "/hall/opt-out/{token}"): Expected(404, 404, 404),
+    ("POST", "/hall/opt-out/{token}"): Expected(404, 404, 404),
+    ("GET", "/hall/profile"): CUSTOMERS_PAGE,
+    ("POST", "/hall/profile"): CUSTOMERS_POST,
+    ("POST", "/hall/profile/address"): CUSTOMERS_POST,
+    ("GET", "/hall/profile/address/code"): CUSTOMERS_PAGE,
+    ("POST", "/hall/profile/address/code"): CUSTOMERS_POST,
+    ("POST", "/hall/profile/address/{point_id}/remove"): CUSTOMERS_POST,
     ("GET", "/health"): Expected(200, 200, 200),
     ("GET", "/metrics"): Expected(200, 200, 200),
 }
@@ -284,7 +335,11 @@ async def test_each_person_gets_what_they_may(
     assert got == [expected.stranger, expected.agent, expected.supervisor]
 
 
-POSTS = [path for method, path in EXPECTED if method == "POST" and path != "/api/sign-in"]
+POSTS = [
+    path
+    for method, path in EXPECTED
+    if method == "POST" and path != "/api/sign-in" and not path.startswith("/hall")
+]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
