@@ -67,9 +67,11 @@ from agent_desk.setup import opening_hours as setup_opening_hours
 from agent_desk.setup import pages as setup_pages
 from agent_desk.setup import prompts as setup_prompts
 from agent_desk.setup import queues as setup_queues
+from agent_desk.setup import rules as setup_rules
 from agent_desk.setup import scripts as setup_scripts
 from agent_desk.setup import stuck as setup_stuck
 from agent_desk.static_files import serve_file
+from agent_desk.webhooks import routes as webhooks
 from crm_store.models import Agent, DeskSession, Role
 from crm_store.staff import agents, queues
 from ivr.speech.recordings import Converter
@@ -148,6 +150,7 @@ ROUTES = (
     *setup_choices.ROUTES,
     *setup_scripts.ROUTES,
     *setup_texts.ROUTES,
+    *setup_rules.ROUTES,
     *setup_articles.ROUTES,
     *setup_prompts.ROUTES,
     *setup_menus.ROUTES,
@@ -178,6 +181,7 @@ ROUTES = (
     *phone_proxy.ROUTES,
     *hall.ROUTES,
     *chat_routes.ROUTES,
+    *webhooks.ROUTES,
     Route("GET", "/health", show_health, Access.EVERYBODY),
     Route("GET", "/metrics", show_metrics, Access.SUPERVISORS_OR_LOOPBACK),
 )

@@ -14,6 +14,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from agent_desk.inbox.written_work import WrittenWork
+from agent_desk.webhooks.parts import WebhookParts
 from channels.attachments import AttachmentFiles
 from channels.chat.chats import ChatHub
 from channels.chat.leaving import Leaving
@@ -278,6 +279,8 @@ class DeskParts:
 
     chat: ChatParts | None = None
     """None where there is no chat."""
+
+    webhooks: WebhookParts = field(default_factory=WebhookParts)
 
     region: str = "CN"
     """Region (ISO 3166) in which a number without a country code is read."""

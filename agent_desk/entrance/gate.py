@@ -45,8 +45,10 @@ log = logging.getLogger(__name__)
 
 
 class Access(Enum):
-    """Who may use a route. A page sends a stranger to the sign-in, the API answers 401."""
+    """Who may use a route. A page sends a stranger to the sign-in, the API answers 401. A signed
+    one is a machine's: it comes without a session, and the route itself checks who has signed."""
 
+    SIGNED = "signed"
     EVERYBODY = "everybody"
     CUSTOMERS = "customers"
     AGENTS = "agents"
@@ -161,7 +163,7 @@ def gate(routes: tuple[Route, ...]) -> list[Middleware]:
         if odd_charset or (is_multipart and not route.takes_multipart):
             # Only where it is expected, and nothing but UTF-8.
             raise web.HTTPUnsupportedMediaType
-        if method != "GET" and not route.exempt_from_csrf:
+        if method != "GET" and not (route.exempt_from_csrf or route.access is Access.SIGNED):
             await _check_csrf(request)
         await _check_texts(request)
         return await handler(request)
@@ -187,7 +189,7 @@ async def _recognise(request: web.Request) -> None:
 
 def _check_access(request: web.Request, route: Route) -> web.StreamResponse | None:
     session = session_if_any(request)
-    if route.access is Access.EVERYBODY:
+    if route.access in (Access.EVERYBODY, Access.SIGNED):
         return None
     if route.access is Access.CUSTOMERS:
         if hall.customer_if_any(request) is not None:

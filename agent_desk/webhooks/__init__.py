@@ -1,0 +1,1 @@
+"""What providers call: signed by them, and by nobody else."""
