@@ -327,3 +327,7 @@ class ChatPresence(Signal, frozen=True, kw_only=True):
     present: bool
     typing: bool = False
     seen_message_id: int = 0
+
+
+class OffersChanged(Signal, frozen=True, kw_only=True):
+    """A conversation is offered to an agent, or no more (channels.routing.Router.offers)."""

@@ -33,6 +33,7 @@ from channels.mail.smtp_inbox import SmtpInbox
 from channels.messengers.messenger import Messenger, MessengerSender
 from channels.messengers.whatsapp import WhatsApp
 from channels.outbox import Outbox, Sender
+from channels.routing import Router
 from channels.sms.segments import Price
 from channels.sms.smpp_link import MessageCentre
 from channels.sms.smpp_sender import SmppSms
@@ -48,6 +49,7 @@ from crm_store.models import Channel
 from crm_store.people.signed_links import OPT_OUT, OPT_OUT_HOLDS, Signer, signer
 from crm_store.shop import house
 from crm_store.shop.house import House
+from crm_store.signals import AgentStateChanged, OffersChanged
 from cti.ami.link import LinkState
 from cti.faxes.fax_calls import FaxLine
 from cti.switchboard import Switchboard
@@ -66,11 +68,13 @@ class Channels:
         database: Database,
         bus: Bus,
         to_number: Callable[[str], str | None],
+        state_of: Callable[[str], AgentStateChanged],
     ) -> None:
         self._settings = settings
         self._database = database
         self._bus = bus
         self._to_number = to_number
+        self._state_of = state_of
         self._house = House()
         self._signer: Signer
         self._base_url = ""
@@ -81,6 +85,7 @@ class Channels:
         self._outbox: Outbox | None = None
         self.files = AttachmentFiles(settings.inbox.folder)
         self.inbox: Inbox
+        self.router: Router
         self.webhooks: TwilioWebhooks | None = None
         self.mail_inbox: SmtpInbox | None = None
 
@@ -113,6 +118,12 @@ class Channels:
                 account=settings.sms.twilio_account,
                 token=settings.sms.twilio_token.get_secret_value(),
             )
+        self.router = Router(
+            database,
+            self._bus,
+            state_of=self._state_of,
+            changed=lambda: self._bus.publish(OffersChanged()),
+        )
         topics = Topics(database, self._bus)
         self._chat = ChatParts(
             hub=ChatHub(database, self.inbox.receive, self._bus, topics),
@@ -130,7 +141,7 @@ class Channels:
     # ---- what the desk is given ------------------------------------------------------------------
 
     def written(self) -> WrittenWork:
-        return WrittenWork(files=self.files, sms_price=self._price())
+        return WrittenWork(files=self.files, offers=self.router.offers, sms_price=self._price())
 
     def hall(self) -> HallParts:
         settings = self._settings
@@ -159,6 +170,7 @@ class Channels:
         senders = self._senders(switchboards, shown_number)
         self._outbox = Outbox(self._database, self.files, senders)
         self._run("outbox", self._outbox.run())
+        self._run("routing", self.router.run())
         self._run("chats", self._chat.hub.run())
         self._run("chats left", self._chat.leaving.run())
         await self._take_mail()

@@ -128,7 +128,9 @@ class Service:
         self.menus.register(self._registry)
         self.menus.announce(all_queues)
         self._has_survey = bool((await house.read(self.database)).survey)
-        self.channels = Channels(self.settings, self.database, self.bus, self._to_number)
+        self.channels = Channels(
+            self.settings, self.database, self.bus, self._to_number, self._state_of
+        )
         await self.channels.prepare(subscribers)
         self._stack.push_async_callback(self.channels.close)
         await self._start_pbxs(agents, all_queues)
