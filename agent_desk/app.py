@@ -73,6 +73,7 @@ from agent_desk.setup import stuck as setup_stuck
 from agent_desk.static_files import serve_file
 from agent_desk.webhooks import routes as webhooks
 from crm_store.models import Agent, DeskSession, Role
+from crm_store.signals import OffersChanged
 from crm_store.staff import agents, queues
 from ivr.speech.recordings import Converter
 
@@ -201,7 +202,8 @@ def create_app(parts: DeskParts) -> web.Application:
     CustomerPresence(hub)
     app[tasks_api.BOARD] = task_board.TaskBoard(parts.database, hub)
     app[PRESENCE] = presence = ConversationPresence(hub)
-    app[INBOX_BOARD] = InboxBoard(parts.database, hub, parts.written, presence)
+    app[INBOX_BOARD] = board = InboxBoard(parts.database, hub, parts.written, presence)
+    parts.bus.listen(lambda _: board.offers_changed(), OffersChanged)
     app[api.LIVE] = live = LiveState(hub, parts.agents.state_of, parts.calls)
     app[UNFINISHED] = UnfinishedWork(parts.database, live.screens)
     parts.bus.listen(live.on_signal)

@@ -8,22 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from channels.attachments import AttachmentFiles
+from channels.routing import Offer
 from channels.sms.segments import Price
 
 
-@dataclass(frozen=True, slots=True)
-class Offered:
-    """A conversation that is pushed to an agent: until then they may open it."""
-
-    conversation_id: int
-    agent: str
-    offered_at: datetime
-
-
-def _nothing_offered() -> Sequence[Offered]:
+def _nothing_offered() -> Sequence[Offer]:
     return ()
 
 
@@ -34,8 +25,9 @@ class WrittenWork:
     files: AttachmentFiles | None = None
     """None where no attachments are kept: none can be sent, none shown."""
 
-    offers: Callable[[], Sequence[Offered]] = _nothing_offered
-    """What is offered to whom at this moment. Never blocks."""
+    offers: Callable[[], Sequence[Offer]] = _nothing_offered
+    """What is offered to whom at this moment. Never blocks. A change of it is told by the signal
+    OffersChanged."""
 
     sms_price: Price | None = field(default=None)
     """What a segment of an SMS costs; None if nobody said."""
