@@ -12,6 +12,8 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+from prometheus_client import CollectorRegistry
+
 from agent_desk.chat.words import letter_words
 from agent_desk.inbox.written_work import WrittenWork
 from agent_desk.parts import ChatParts, HallParts
@@ -53,6 +55,7 @@ from crm_store.signals import AgentStateChanged, OffersChanged
 from cti.ami.link import LinkState
 from cti.faxes.fax_calls import FaxLine
 from cti.switchboard import Switchboard
+from deskbell.channel_metrics import ChannelMetrics
 from deskbell.failure import CommandFailed
 from deskbell.settings import PbxSettings, Settings
 
@@ -137,6 +140,16 @@ class Channels:
     async def refresh(self) -> None:
         """Take the house's name and signatures as they are now."""
         self._house = await house.read(self._database)
+
+    def register(self, registry: CollectorRegistry) -> None:
+        """Show the channels' numbers."""
+        registry.register(
+            ChannelMetrics(
+                lambda: self._outbox.figures if self._outbox is not None else {},
+                lambda: len(self.router.offers()),
+                lambda: self._chat.hub.connections,
+            )
+        )
 
     # ---- what the desk is given ------------------------------------------------------------------
 

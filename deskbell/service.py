@@ -132,6 +132,7 @@ class Service:
             self.settings, self.database, self.bus, self._to_number, self._state_of
         )
         await self.channels.prepare(subscribers)
+        self.channels.register(self._registry)
         self._stack.push_async_callback(self.channels.close)
         await self._start_pbxs(agents, all_queues)
         self.phones = self._phones()
