@@ -37,12 +37,12 @@ class Person:
 
 
 async def known(transaction: Transaction, incoming: Incoming) -> Received | None:
-    key = messages.kept_key(incoming.external_key)
+    keys = messages.kept_keys(incoming.external_key)
     row = (
         await transaction.session.execute(
-            select(Message.id, Message.conversation_id).where(
-                Message.channel == incoming.channel, Message.external_key == key
-            )
+            select(Message.id, Message.conversation_id)
+            .where(Message.channel == incoming.channel, Message.external_key.in_(keys))
+            .limit(1)
         )
     ).one_or_none()
     return Received(row.id, row.conversation_id, False) if row is not None else None

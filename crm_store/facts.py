@@ -32,6 +32,13 @@ class CustomerChanged(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerErased(Fact):
+    """Nothing says any more who this customer was."""
+
+    customer_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PointsMoved(Fact):
     """A card's ledger has a new entry of `hundredths` of a point, negative when spent."""
 

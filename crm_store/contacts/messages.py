@@ -45,7 +45,8 @@ LONGEST_SEARCHED = 50_000
 class NewMessage:
     """A message to be kept; the fields are the table's (models/messages.py).
 
-    `external_key` is "" for what the other side has no key for.
+    `external_key` is "" for what the other side has no key for. The first of an inbound one's
+    `recipients` is ours: answers go out from there.
     """
 
     conversation_id: int
@@ -194,6 +195,7 @@ async def store(transaction: Transaction, new: NewMessage) -> tuple[int, bool]:
                 conversation.customer_id,
                 at,
                 _searched(new),
+                marks=_marks(new),
             )
         ],
     )
@@ -233,7 +235,24 @@ def kept_key(external_key: str) -> str | None:
         return None
     if len(external_key) <= LONGEST_KEY and "\0" not in external_key:
         return external_key
-    return "sha256:" + hashlib.sha256(external_key.encode("utf-8", "replace")).hexdigest()
+    return digest_of(external_key)
+
+
+def kept_keys(external_key: str) -> list[str]:
+    """As what a message with this key may be kept: who is erased leaves only its digest, so that
+    what is fetched again is not taken for new."""
+    kept = kept_key(external_key)
+    return list(dict.fromkeys([kept, digest_of(kept)])) if kept is not None else []
+
+
+def digest_of(key: str) -> str:
+    """A key that tells nobody whose message it was; that of a digest is itself."""
+    if key.startswith(_DIGEST):
+        return key
+    return _DIGEST + hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
+
+
+_DIGEST = "sha256:"
 
 
 def preview_of(text: str, subject: str = "") -> str:
@@ -272,10 +291,10 @@ async def find(database: Database, message_id: int) -> MessageRecord | None:
 async def known(database: Database, channel: Channel, external_key: str) -> tuple[int, int] | None:
     """The ids of the message that has this key, and of its conversation; None for a new key."""
     query = select(Message.id, Message.conversation_id).where(
-        Message.channel == channel, Message.external_key == kept_key(external_key)
+        Message.channel == channel, Message.external_key.in_(kept_keys(external_key))
     )
     async with database.reading() as session:
-        row = (await session.execute(query)).one_or_none()
+        row = (await session.execute(query.limit(1))).one_or_none()
         return (row[0], row[1]) if row is not None else None
 
 
@@ -391,6 +410,11 @@ async def _known(session: AsyncSession, channel: Channel, key: str | None) -> in
             )
         ).scalar_one()
     )
+
+
+def _marks(new: NewMessage) -> list[str]:
+    by = [text_search.agent_mark(new.author)] if new.author not in ("", audit.SYSTEM) else []
+    return [text_search.channel_mark(new.channel), *by]
 
 
 def _searched(new: NewMessage) -> list[str]:

@@ -27,7 +27,8 @@ from crm_store.models.columns import (
 class Customer(Table):
     """A person. `reference` is the customer's number in the shop's own system, if it has one.
 
-    One that was merged into another stays as a row, and is found no more.
+    One that was merged into another stays as a row, and is found no more. So does one that was
+    erased: it has no name, and what was theirs says nothing of them.
     """
 
     __tablename__ = "customers"
@@ -44,6 +45,7 @@ class Customer(Table):
     updated_at: Mapped[datetime]
     # No foreign key: SQLite cannot add one to a table that has rows.
     merged_into: Mapped[int | None] = mapped_column(RowId, index=True)
+    erased_at: Mapped[datetime | None]
 
     contact_points: Mapped[list[ContactPoint]] = relationship(
         order_by="ContactPoint.id", lazy="raise"

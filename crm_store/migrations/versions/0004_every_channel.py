@@ -353,6 +353,7 @@ def upgrade() -> None:
 
 
 def _widen_what_there_is() -> None:
+    op.add_column("customers", sa.Column("erased_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column(
         "agents", sa.Column("chats_at_once", sa.Integer(), nullable=False, server_default="3")
     )
