@@ -27,15 +27,17 @@ database is away.
 
 WHO = {
     Access.EVERYBODY: "everybody",
+    Access.SIGNED: "whom the signature names",
     Access.CUSTOMERS: "the customer",
     Access.AGENTS: "who is signed in",
     Access.SUPERVISORS: "supervisors",
     Access.SUPERVISORS_OR_LOOPBACK: "supervisors, and this machine",
 }
 PARTS = (
-    ("Pages", lambda route: not route.path.startswith(("/api/", "/setup", "/hall"))),
+    ("Pages", lambda route: not route.path.startswith(("/api/", "/setup", "/hall", "/hooks"))),
     ("Set-up", lambda route: route.path.startswith("/setup")),
     ("The customers' hall", lambda route: route.path.startswith("/hall")),
+    ("Webhooks", lambda route: route.path.startswith("/hooks")),
     ("Data", lambda route: route.path.startswith("/api/")),
 )
 
