@@ -1,4 +1,4 @@
-"""What the store does once a day by itself: points expire, and counts of attempts are forgotten.
+"""What the store does once a day by itself: points expire, and what counts no more is forgotten.
 
 Owns the round, which may be made as often as one likes: a second one on the same day finds nothing
 to do. Each card is a transaction of its own, so that a round that is stopped half-way loses nothing
@@ -10,18 +10,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from crm_store.contacts import attachments, chat_sessions
 from crm_store.database import Database, Transaction
-from crm_store.people import points
+from crm_store.people import hall_sessions, points, sign_in_codes
 from crm_store.phone_menus import guesses
 from crm_store.shop import house
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What was done: cards from which points were taken, and how many hundredths in all."""
+    """What was done: cards from which points were taken, and how many hundredths in all. `files`
+    (relative to the attachments' folder) are nobody's any more: to be deleted."""
 
     cards: int
     hundredths: int
+    files: tuple[str, ...] = ()
 
 
 async def make_round(database: Database, now: datetime | None = None) -> Round:
@@ -29,13 +32,17 @@ async def make_round(database: Database, now: datetime | None = None) -> Round:
     moment = now or datetime.now(UTC)
     facts = await house.read(database)
 
-    async def forget(transaction: Transaction) -> None:
+    async def forget(transaction: Transaction) -> list[str]:
         await guesses.forget_old(transaction, now=moment)
+        await sign_in_codes.forget_old(transaction, now=moment)
+        await hall_sessions.forget_ended(transaction, now=moment)
+        await chat_sessions.forget_visits(transaction, now=moment)
+        return await attachments.forget_uploads(transaction, now=moment)
 
-    await database.run(forget)
+    files = tuple(await database.run(forget))
     months = facts.points_valid_months
     if months <= 0:
-        return Round(0, 0)
+        return Round(0, 0, files)
     today = moment.astimezone(facts.zone).date()
     # Two days more than needed, for the ends of months and for zones.
     given_by = points.months_later(today, -months) + timedelta(days=3)
@@ -50,4 +57,4 @@ async def make_round(database: Database, now: datetime | None = None) -> Round:
             lost = await points.expire(transaction, card_id, months, today, zone=facts.zone)
         cards += lost > 0
         hundredths += lost
-    return Round(cards, hundredths)
+    return Round(cards, hundredths, files)

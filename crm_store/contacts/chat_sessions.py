@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, func, insert, or_, select, update
+from sqlalchemy import and_, delete, func, insert, or_, select, update
 
 from crm_store.database import Database, Transaction
 from crm_store.models import Channel, ChatSession, Conversation, Message
@@ -163,6 +163,15 @@ async def end(transaction: Transaction, session_id: int) -> None:
         update(ChatSession)
         .where(ChatSession.id == session_id)
         .values(token_hash=nobodys, left_at=now, seen_at=now)
+    )
+
+
+async def forget_visits(transaction: Transaction, *, now: datetime) -> None:
+    """Delete the sessions of those who never wrote anything, once their token is worth nothing."""
+    await transaction.session.execute(
+        delete(ChatSession).where(
+            ChatSession.conversation_id.is_(None), ChatSession.seen_at <= now - LASTS
+        )
     )
 
 

@@ -4,11 +4,17 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import select
 
+from crm_store.contacts import attachments, chat_sessions
+from crm_store.contacts.attachments import NewFile
+from crm_store.contacts.chat_sessions import NewChatSession
 from crm_store.daily import Round, make_round
 from crm_store.database import Database
-from crm_store.people import cards, customers, points
+from crm_store.models import Attachment, ChatSession, ContactKind, HallSession, SignInCode
+from crm_store.people import cards, customers, hall_sessions, points, sign_in_codes
 from crm_store.people.customers import NewCustomer
+from crm_store.people.sign_in_codes import CodePurpose
 from crm_store.phone_menus import guesses
 from crm_store.phone_menus.guesses import LIMITS, GuessKind
 from crm_store.shop import house
@@ -64,3 +70,23 @@ async def test_old_attempts_are_forgotten(database: Database) -> None:
     assert not await guesses.allowed(database, GuessKind.CARD, "1", now=now)
     await make_round(database, now + within)
     assert await guesses.allowed(database, GuessKind.CARD, "1", now=now)
+
+
+async def test_what_is_over_is_forgotten_and_its_files_are_named(database: Database) -> None:
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    upload = NewFile(name="a", media_type="text/plain", size=1, sha256="a", file="aa/a")
+    async with database.transaction() as transaction:
+        wang = await customers.create(transaction, NewCustomer("Wang"), actor="lin")
+        await sign_in_codes.make(
+            transaction, ContactKind.PHONE, "+8613800138000", CodePurpose.HALL,
+            client_address="192.0.2.1", now=now,
+        )  # fmt: skip
+        await hall_sessions.open_session(transaction, wang, timedelta(days=1))
+        await chat_sessions.begin(transaction, NewChatSession(language="en"))
+        await attachments.add(transaction, None, [upload], uploaded_by="lin", at=now)
+    assert (await make_round(database, now)).files == ()
+    later = datetime.now(UTC) + timedelta(days=40)
+    assert (await make_round(database, later)).files == ("aa/a",)
+    async with database.reading() as session:
+        for table in (SignInCode, HallSession, ChatSession, Attachment):
+            assert (await session.scalars(select(table))).all() == []

@@ -202,8 +202,8 @@ async def _converse(transaction: Transaction, customer_id: int, mark: str, mail:
                 conversation_id=conversation, direction=Direction.INBOUND, channel=Channel.MAIL,
                 external_key=f"<{owner}@{mark}> {mail}", message_id=f"<{owner}@{mark}>",
                 sender=mail, sender_name=mark, recipients=["service@mall.example", mail],
-                subject=mark, text=mark, quoted=mark, html=mark, raw_file=f"raw/{customer_id}-{owner}", problems=[mark],
-                at=NOW,
+                subject=mark, text=mark, quoted=mark, html=mark, problems=[mark], at=NOW,
+                raw_file=f"raw/{customer_id}-{owner}",
             ),
         )  # fmt: skip
         await attachments.add(
