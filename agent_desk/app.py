@@ -202,6 +202,7 @@ def create_app(parts: DeskParts) -> web.Application:
     CustomerPresence(hub)
     app[tasks_api.BOARD] = task_board.TaskBoard(parts.database, hub)
     app[PRESENCE] = presence = ConversationPresence(hub)
+    app[inbox_conversations.SIGHTINGS] = inbox_conversations.Sightings()
     app[INBOX_BOARD] = board = InboxBoard(parts.database, hub, parts.written, presence)
     parts.bus.listen(lambda _: board.offers_changed(), OffersChanged)
     app[api.LIVE] = live = LiveState(hub, parts.agents.state_of, parts.calls)

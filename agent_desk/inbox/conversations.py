@@ -6,6 +6,7 @@ the conversation has moved on since, nothing is done and the answer is 409. Open
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -27,6 +28,7 @@ from agent_desk.inbox import whose
 from agent_desk.inbox.conversation_document import NEWEST, conversation_document, entries_of
 from agent_desk.inbox.documents import line_document
 from agent_desk.languages import Language
+from channels import routing
 from crm_store import audit
 from crm_store.contacts import (
     conversation_lists,
@@ -46,6 +48,10 @@ PAGE = 50
 MOST_LINES = 200
 LONGEST_QUESTION = 200
 LONGEST_NOTE = 20_000
+MOST_SIGHTINGS = 10_000
+OPENED_FOR_S = 600.0
+"""An agent who reads a conversation anew within this time still has it open."""
+
 FURTHEST_SNOOZE = timedelta(days=366)
 
 _UNSETTLED = (ConversationState.OPEN, ConversationState.WAITING, ConversationState.SNOOZED)
@@ -123,9 +129,10 @@ async def show_conversation(request: web.Request) -> web.StreamResponse:
         merged = {"id": record.id, "merged_into": record.merged_into, "version": record.version}
         return json_answer({"conversation": merged, "entries": [], "older": None})
     before = request.query.get("before")
-    if before is None:
-        await _write_down(request, record)
-    return json_answer(await _whole(request, record, before))
+    whole = await _whole(request, record, before)
+    await _write_down(request, record)
+    await _read_mentions(request, whole)
+    return json_answer(whole)
 
 
 async def _whole(
@@ -140,29 +147,51 @@ async def _whole(
     return {"conversation": document, "entries": entries, "older": older}
 
 
+class Sightings:
+    """Who opened which conversation lately: a page that reads it anew at every change has opened it
+    once."""
+
+    def __init__(self) -> None:
+        self._at: dict[tuple[str, int], float] = {}
+
+    def is_new(self, login: str, conversation_id: int) -> bool:
+        now, key = time.monotonic(), (login, conversation_id)
+        known = self._at.pop(key, None)
+        self._at[key] = now
+        while len(self._at) > MOST_SIGHTINGS:
+            del self._at[next(iter(self._at))]
+        return known is None or now - known > OPENED_FOR_S
+
+
+SIGHTINGS = web.AppKey("sightings", Sightings)
+
+
 async def _write_down(request: web.Request, record: ConversationRecord) -> None:
-    actor = signed_in(request).agent.login
+    login = signed_in(request).agent.login
+    if not request.app[SIGHTINGS].is_new(login, record.id):
+        return
+    subjects = [("conversation", record.id, "")]
+    if record.customer_id is not None:
+        subjects.append(("customer", record.customer_id, "conversation"))
     async with request.app[PARTS].database.transaction() as transaction:
-        await messages.mentions_seen(transaction, actor, record.id)
-        kind, subject = "conversation", record.id
-        await audit.record(
-            transaction,
-            actor=actor,
-            action="saw",
-            subject_kind=kind,
-            subject_id=subject,
-            address=address_of(request),
-        )
-        if record.customer_id is not None:
+        for kind, subject, reason in subjects:
             await audit.record(
                 transaction,
-                actor=actor,
+                actor=login,
                 action="saw",
-                subject_kind="customer",
-                subject_id=record.customer_id,
+                subject_kind=kind,
+                subject_id=subject,
                 address=address_of(request),
-                reason="conversation",
+                reason=reason,
             )
+
+
+async def _read_mentions(request: web.Request, whole: Mapping[str, Any]) -> None:
+    """What names the agent here has been seen."""
+    login = signed_in(request).agent.login
+    if any(login in entry.get("mentions", ()) for entry in whole["entries"]):
+        async with request.app[PARTS].database.transaction() as transaction:
+            await messages.mentions_seen(transaction, login, whole["conversation"]["id"])
 
 
 async def list_beside(request: web.Request) -> web.StreamResponse:
@@ -319,6 +348,11 @@ async def _decide(one: _Doing) -> None:
     await identity.decide(one.transaction, number, is_accepted=accepts, actor=one.how["actor"])
 
 
+async def _accept(one: _Doing) -> None:
+    if not await routing.accept(one.transaction, one.conversation_id, one.how["actor"]):
+        raise LookupError("somebody else has it")
+
+
 VERBS: Mapping[str, Callable[[_Doing], Awaitable[None]]] = {
     "assign": _assign,
     "queue": _queue,
@@ -332,6 +366,7 @@ VERBS: Mapping[str, Callable[[_Doing], Awaitable[None]]] = {
     "merge": _merge,
     "unmerge": _unmerge,
     "decide": _decide,
+    "accept": _accept,
 }
 
 
@@ -364,28 +399,16 @@ async def take_next(request: web.Request) -> web.StreamResponse:
     nobody does."""
     await wish_of(request)
     agent = signed_in(request).agent
-    database = request.app[PARTS].database
-    view = InboxView(
-        queues=list(agent.queues) or ["-"],
-        is_unassigned=True,
-        states=[ConversationState.OPEN],
-        order="place",
-    )
-    for line in await conversation_lists.listed(database, view, limit=20):
-        one = line.conversation
-        try:
-            async with database.transaction() as transaction:
-                await conversations.assign(
-                    transaction,
-                    one.id,
-                    agent.login,
-                    actor=agent.login,
-                    expected_version=one.version,
-                )
-        except Conflict:
-            continue
-        return json_answer({"id": one.id})
-    return json_answer({"id": None})
+    passing = {
+        one.conversation_id
+        for one in request.app[PARTS].written.offers()
+        if one.agent != agent.login
+    }
+    async with request.app[PARTS].database.transaction() as transaction:
+        taken = await routing.take_next(
+            transaction, agent.login, list(agent.queues), passing=passing
+        )
+    return json_answer({"id": taken})
 
 
 # ---- how -----------------------------------------------------------------------------------------

@@ -82,6 +82,12 @@ SETUP_PAGES: tuple[SetupPage, ...] = (
         lambda _: _("What is said and written often, in each language."),
     ),
     SetupPage(
+        "/setup/rules",
+        "mail",
+        lambda _: _("Inbox rules"),
+        lambda _: _("When something is written, if it is so, then do that: queues, tags, answers."),
+    ),
+    SetupPage(
         "/setup/articles",
         "page",
         lambda _: _("Knowledge base"),
