@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 from sqlalchemy import select
 
-from agent_desk.entrance.visitor import FORM_COOKIE
+from agent_desk.entrance.visitor import FORM_COOKIE, LANGUAGE_COOKIE
 from agent_desk.hall.visitor import HALL_COOKIE
 from agent_desk.parts import DeskParts, HallParts
 from channels.attachments import AttachmentFiles
@@ -80,6 +80,7 @@ class Guest:
         self.http = aiohttp.ClientSession(
             base_url=desk.url, cookie_jar=aiohttp.CookieJar(unsafe=True)
         )
+        self.http.cookie_jar.update_cookies({LANGUAGE_COOKIE: "en"}, desk.url)
 
     async def get(self, path: str) -> tuple[int, str]:
         """The answer's status, and its text or where it leads to."""
