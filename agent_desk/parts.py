@@ -210,6 +210,10 @@ async def _nobody_reads(incoming: Incoming) -> Received:
     raise AgentActionRefused("Nothing can be written here yet.")
 
 
+async def _nothing_to_forget(calls: Sequence[tuple[str, str]]) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HallParts:
     """What the customers' own pages are given (agent_desk/hall)."""
@@ -225,6 +229,10 @@ class HallParts:
 
     attachments_folder: Path | None = None
     """Where the files of messages are; None where none are kept."""
+
+    forget_calls: Callable[[Sequence[tuple[str, str]]], Awaitable[None]] = _nothing_to_forget
+    """A person was erased who had these calls (PBX, Linkedid): delete what the PBX keeps of them
+    (faxes in its spool)."""
 
     sends_codes_by: frozenset[Channel] = frozenset({Channel.MAIL, Channel.SMS})
     """The channels that carry a code to its customer here."""

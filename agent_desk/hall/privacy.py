@@ -39,9 +39,11 @@ from agent_desk.hall.visitor import (
     forget_hall_cookie,
 )
 from crm_store import audit
+from crm_store.contacts import recordings
 from crm_store.database import Transaction
 from crm_store.models import ContactKind
 from crm_store.people import customers, hall_sessions, personal_data
+from crm_store.people.personal_data import FilesToDelete, PersonalData
 from crm_store.people.sign_in_codes import CodePurpose
 
 log = logging.getLogger(__name__)
@@ -73,16 +75,17 @@ async def export(request: web.Request) -> web.StreamResponse:
                 _=language_of(request),
                 language=language_of(request),
                 house_name=request[HOUSE].name(language_of(request).code),
-                data=found.data,
+                data=found.tables,
                 made_at=datetime.now(UTC).isoformat(timespec="minutes"),
             )
         )
         files = [
             ArchivedFile(path, one.name)
-            for one in found.files
+            for one in found.attachments
             if (path := _kept(request, one.file)) is not None
         ]
-        archive, size = await asyncio.to_thread(write_archive, found.data, page, files)
+        files += [ArchivedFile(path, f"call-{path.name}") for path in await _sounds(request, found)]
+        archive, size = await asyncio.to_thread(write_archive, found.tables, page, files)
     async with database.transaction() as transaction:
         await audit.record(
             transaction,
@@ -109,6 +112,14 @@ async def export(request: web.Request) -> web.StreamResponse:
     finally:
         archive.close()
     return response
+
+
+async def _sounds(request: web.Request, found: PersonalData) -> list[Path]:
+    """The recordings that are kept of these calls."""
+    parts = request.app[PARTS]
+    records = [await recordings.find(parts.database, one.id) for one in found.recordings]
+    paths = [parts.call_verbs.recording_file(record) for record in records if record is not None]
+    return [path for path in paths if path is not None]
 
 
 def _kept(request: web.Request, file: str) -> Path | None:
@@ -167,12 +178,17 @@ async def erase(request: web.Request) -> web.StreamResponse:
     if form.faults:
         return hall_page(request, "erase.html", faults=form.faults, address=address.value)
     customer_id = customer(request).customer_id
+    database = request.app[PARTS].database
+    # Where they are is known from their rows, which will be gone.
+    sounds = await _sounds(request, await personal_data.export(database, customer_id))
 
-    async def go(transaction: Transaction) -> Sequence[str]:
+    async def go(transaction: Transaction) -> FilesToDelete:
         return await personal_data.erase(transaction, customer_id, actor=HALL_ACTOR)
 
-    files = await request.app[PARTS].database.run(go)
-    await asyncio.to_thread(_delete, [_kept(request, file) for file in files])
+    gone = await database.run(go)
+    files = [_kept(request, file) for file in gone.attachments]
+    await asyncio.to_thread(_delete, [*files, *sounds])
+    await request.app[PARTS].hall.forget_calls(gone.calls)
     log.info("customer %d had their data erased", customer_id)
     response = done(HALL, "erased")
     forget_hall_cookie(response, HALL_COOKIE)

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from agent_desk.hall import account, care, house_pages, messages, orders, profile, sign_in, wishes
+from agent_desk.hall import (
+    account,
+    care,
+    house_pages,
+    messages,
+    orders,
+    privacy,
+    profile,
+    sign_in,
+    wishes,
+)
 
 ROUTES = (
     *house_pages.ROUTES,
@@ -13,4 +23,5 @@ ROUTES = (
     *care.ROUTES,
     *wishes.ROUTES,
     *profile.ROUTES,
+    *privacy.ROUTES,
 )
