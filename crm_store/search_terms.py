@@ -82,6 +82,11 @@ def parse(question: str) -> list[Clause]:
     return clauses[:MOST_CLAUSES]
 
 
+def is_paired(term: str) -> bool:
+    """Whether the term is of characters that are indexed as pairs."""
+    return _PAIRED.match(term) is not None
+
+
 def _loose_clauses(folded: str) -> list[Clause]:
     clauses: list[Clause] = []
     still_typed = bool(folded) and not folded[-1].isspace()

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from crm_store.database import Database, Transaction
 from crm_store.models import Channel, Interaction, SearchEntry, WrapUp
-from crm_store.search_terms import END_OF_TEXT, Clause, parse, terms
+from crm_store.search_terms import END_OF_TEXT, Clause, Phrase, parse, terms
 
 # On PostgreSQL these are looked through before the index is asked: it does not stop at the newest.
 NEWEST_LOOKED_THROUGH = 5_000
@@ -35,6 +35,8 @@ class EntryKind(StrEnum):
     ARTICLE = "article"
     ORDER = "order"
     MESSAGE = "message"
+    PERSON = "person"
+    """A customer, found by the name alone and by `search_names` only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ async def index(
             id=entry, kind=kind, row_id=row_id, customer_id=customer_id, at=at
         )
     )
-    await _write_words(session, entry, [*terms(texts), *_marked(kind, customer_id, marks)])
+    await _write_words(session, entry, _words(kind, customer_id, texts, marks))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ async def index_new(transaction: Transaction, entries: Sequence[NewEntry]) -> No
     words = [
         {
             "entry": number,
-            "words": _stored(session, [*terms(e.texts), *_marked(e.kind, e.customer_id, e.marks)]),
+            "words": _stored(session, _words(e.kind, e.customer_id, e.texts, e.marks)),
         }
         for number, e in zip(numbers, entries, strict=True)
     ]
@@ -259,6 +261,37 @@ async def search(
         ]
 
 
+async def search_names(database: Database, question: str, *, limit: int = 20) -> list[int]:
+    """Customers whose name has all of the words, the last as the beginning of one; the newest
+    first. In Chinese, Japanese and Korean any part of the name will do."""
+    clauses = [
+        tuple(
+            tuple(Phrase(tuple(_NAME + word for word in one.terms), one.is_prefix) for one in way)
+            for way in clause
+        )
+        for clause in parse(question)
+    ]
+    if not clauses:
+        return []
+    query = _Sqlite if database.is_sqlite else _Postgresql
+    bounds = {
+        "query": query.all_of([query.clause(clause) for clause in clauses]),
+        "first": 0,
+        "last": _LAST_ENTRY,
+        "limit": limit,
+    }
+    async with database.reading() as session:
+        # People are few among the newest entries: the index is asked at once.
+        (statement,) = query.statements(True)
+        rows = (await session.execute(text(statement), bounds)).all()
+        entries = await session.execute(
+            select(SearchEntry.row_id)
+            .where(SearchEntry.id.in_([row[0] for row in rows]))
+            .order_by(SearchEntry.id.desc())
+        )
+        return [row[0] for row in entries]
+
+
 # ---- the index of each database ------------------------------------------------------------------
 
 
@@ -355,6 +388,10 @@ def _moment_floor(at: datetime) -> int:
     return max(0, int(at.astimezone(UTC).timestamp())) << _MOMENT_SHIFT
 
 
+# What a name's words begin with: a name is looked for among names, and not in what is written.
+_NAME = "¶n"
+
+
 def _kind_mark(kind: EntryKind) -> str:
     return f"¶{kind.value}"
 
@@ -363,10 +400,16 @@ def _customer_mark(customer_id: int) -> str:
     return f"¶customer{customer_id}"
 
 
-def _marked(kind: EntryKind, customer_id: int | None, marks: Sequence[str]) -> list[str]:
-    # Marks are terms like others, so that both indexes meet them while they go through a word.
+def _words(
+    kind: EntryKind, customer_id: int | None, texts: Iterable[str], marks: Sequence[str]
+) -> list[str]:
+    """The terms of the texts, and the marks: terms like others, so that both indexes meet them
+    while they go through a word."""
+    found = terms(texts)
+    if kind is EntryKind.PERSON:
+        found = [word if word == END_OF_TEXT else _NAME + word for word in found]
     parted = [part for mark in (_kind_mark(kind), *marks) for part in (END_OF_TEXT, mark)]
-    return [*parted, *_owner_marks(customer_id)]
+    return [*found, *parted, *_owner_marks(customer_id)]
 
 
 def _owner_marks(customer_id: int | None) -> list[str]:

@@ -16,12 +16,13 @@ import orjson
 from sqlalchemy import insert, select
 from sqlalchemy import update as sql_update
 
-from crm_store import audit
+from crm_store import audit, text_search
 from crm_store.contacts.interactions import PastInteraction
 from crm_store.database import Database, Transaction
 from crm_store.facts import CustomerChanged, CustomerCreated
 from crm_store.models import Channel, ContactKind, ContactPoint, Customer, Segment
 from crm_store.people import cards as member_cards
+from crm_store.people.name_index import index_name, index_names
 from crm_store.people.phone_numbers import to_e164
 
 MOST_MATCHES = 5
@@ -143,7 +144,7 @@ async def name_of(database: Database, customer_id: int) -> str:
 
 
 async def search_by_name(database: Database, text: str, limit: int = 20) -> list[FoundCustomer]:
-    """People whose name begins with `text`, then those who have it within, in any script."""
+    """People whose name begins with `text`, then those who have its words within, in any script."""
     wanted = fold_name(text)
     if not wanted:
         return []
@@ -155,12 +156,14 @@ async def search_by_name(database: Database, text: str, limit: int = 20) -> list
         .order_by(Customer.name_folded, Customer.id)
         .limit(limit)
     )
-    within = columns.where(Customer.name_folded.contains(wanted, autoescape=True)).limit(limit)
     async with database.reading() as session:
         found = {row.id: FoundCustomer(*row) for row in await session.execute(begins)}
-        if len(found) < limit:
-            for row in await session.execute(within):
-                found.setdefault(row.id, FoundCustomer(*row))
+    if len(found) < limit:
+        within = await text_search.search_names(database, text, limit=limit)
+        async with database.reading() as session:
+            rows = await session.execute(columns.where(Customer.id.in_(within)))
+            others = {row.id: FoundCustomer(*row) for row in rows}
+        found |= {row_id: one for row_id, one in others.items() if row_id not in found}
     return list(found.values())[:limit]
 
 
@@ -189,6 +192,7 @@ async def create(transaction: Transaction, new: NewCustomer, *, actor: str) -> i
     ).scalar_one()
     for way in dict.fromkeys(new.contact_points):
         await _write_contact_point(transaction, customer_id, way, now)
+    await index_names(transaction, [(customer_id, new.name)])
     await audit.record(
         transaction, actor=actor, action="created", subject_kind="customer", subject_id=customer_id
     )
@@ -236,6 +240,8 @@ async def update(
         .where(Customer.id == customer_id)
         .values(**changed, updated_at=datetime.now(UTC))
     )
+    if "name" in changed:
+        await index_name(transaction, customer_id, changed["name"])
     await _changed(transaction, customer_id, fields, actor)
     return fields
 

@@ -26,6 +26,7 @@ from crm_store.models import Card, ContactKind, ContactPoint, Customer
 from crm_store.people.csv_records import CsvFile, Record
 from crm_store.people.customers import ContactWay
 from crm_store.people.import_lines import CustomerLine, UnreadableImport, meanings_of, understood
+from crm_store.people.name_index import index_names
 
 __all__ = ["ImportReport", "LineProblem", "UnreadableImport", "import_customers"]
 
@@ -295,12 +296,17 @@ class _Known:
         session = transaction.session
         now = datetime.now(UTC)
         if self.new:
-            ids = await session.scalars(
-                insert(Customer).returning(Customer.id, sort_by_parameter_order=True),
-                [_row(person, now) for person in self.new],
+            rows = [_row(person, now) for person in self.new]
+            written = await session.scalars(
+                insert(Customer).returning(Customer.id, sort_by_parameter_order=True), rows
             )
-            for person, row_id in zip(self.new, ids.all(), strict=True):
+            ids = written.all()
+            for person, row_id in zip(self.new, ids, strict=True):
                 person.id = row_id
+            await index_names(
+                transaction,
+                [(row_id, row["name"]) for row_id, row in zip(ids, rows, strict=True)],
+            )
         people = [*self.new, *self.old.values()]
         ways = [
             {"customer_id": person.id, "kind": way.kind, "value": way.value, "label": way.label,

@@ -46,6 +46,7 @@ from crm_store.models import (
     Visit,
 )
 from crm_store.people.customers import fold_name
+from crm_store.people.name_index import index_name
 from crm_store.text_search import EntryKind
 
 OWNED: dict[str, type[Table]] = {
@@ -467,6 +468,8 @@ async def _write_fields(
         .where(Customer.id == customer_id)
         .values(**stored, updated_at=datetime.now(UTC))
     )
+    if "name" in stored:
+        await index_name(transaction, customer_id, stored["name"])
 
 
 async def _owns_anything(transaction: Transaction, customer_id: int) -> bool:

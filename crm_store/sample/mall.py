@@ -28,6 +28,7 @@ from crm_store.models import (
 from crm_store.people import cards as member_cards
 from crm_store.people.cards import check_digit
 from crm_store.people.customers import fold_name
+from crm_store.people.name_index import index_names
 from crm_store.people.points import months_later
 from crm_store.sample.desk import QUEUES, STAFF, fill_desk
 from crm_store.sample.house import HOUSE
@@ -271,6 +272,7 @@ async def _write_people(transaction: Transaction, people: list[_SamplePerson]) -
         )
     )
     owned = list(zip(ids, people, strict=True))
+    await index_names(transaction, [(owner, person.customer["name"]) for owner, person in owned])
     await session.execute(
         insert(ContactPoint),
         [way | {"customer_id": owner} for owner, person in owned for way in person.ways],
