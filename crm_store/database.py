@@ -12,7 +12,7 @@ import random
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -219,8 +219,10 @@ class ReleasingConnection(sqlite3.Connection):
     """
 
     def close(self) -> None:
-        if self.in_transaction:
-            self.rollback()
+        # Closed already: to say so would leave aiosqlite's thread waiting for ever.
+        with suppress(sqlite3.ProgrammingError):
+            if self.in_transaction:
+                self.rollback()
         super().close()
 
 

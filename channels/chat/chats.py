@@ -12,10 +12,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from channels.chat.shown import Document, me, own_messages, shown
@@ -34,6 +35,8 @@ from crm_store.signals import ChatPresence
 from crm_store.staff import agents
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 LONGEST_TEXT = 4_000
 LONGEST_KEY = 64
@@ -70,6 +73,7 @@ class Visit:
     topic: str
     tell: Callable[[Document], None]
     conversation_id: int | None = None
+    is_welcome: bool = False
     told: set[int] = field(default_factory=set)
     stand: Document = field(default_factory=dict)
 
@@ -114,8 +118,7 @@ class ChatHub:
     async def join(self, session: ChatSessionRecord, tell: Callable[[Document], None]) -> Visit:
         """A connection of this visitor: welcome it with all that it must know."""
         visit = Visit(session.id, session.address, session.language, session.topic, tell)
-        # In its room before the messages are read: what is written meanwhile comes twice at most,
-        # and is known by its number.
+        # In its room before the messages are read: what is written meanwhile is told afterwards.
         self._visits.setdefault(session.id, set()).add(visit)
         try:
             await self._enter(visit, session.conversation_id)
@@ -124,6 +127,9 @@ class ChatHub:
             own = await self._own_messages(visit)
             visit.told.update(message.id for message in own)
             tell({"welcome": me(session), "messages": await self._documents(own)})
+            visit.is_welcome = True
+            if visit.conversation_id is not None:
+                self._look_at(visit.conversation_id)
             await self._tell_stand(visit)
         except BaseException:
             self.leave(visit)
@@ -246,16 +252,9 @@ class ChatHub:
 
     async def run(self) -> None:
         """Tell visitors what is new, until cancelled."""
-        tasks = [
-            asyncio.create_task(self._keep_telling(), name="chat news"),
-            asyncio.create_task(self._keep_looking(), name="chat look"),
-        ]
-        try:
-            await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep_telling(), name="chat news")
+            tasks.create_task(self._keep_looking(), name="chat look")
 
     def close(self) -> None:
         self._stop_listening()
@@ -280,7 +279,7 @@ class ChatHub:
             while self._news:
                 conversation_id = self._news.pop()
                 try:
-                    await self._tell_news(conversation_id)
+                    await to_its_end(self._tell_news(conversation_id))
                 except Exception:
                     # The next look finds it again.
                     self._versions.pop(conversation_id, None)
@@ -289,19 +288,21 @@ class ChatHub:
     async def _keep_looking(self) -> None:
         written_at = 0.0
         while True:
+            is_time = time.monotonic() - written_at >= HERE_EVERY_S
             try:
-                if not self._names:
-                    await self._read_names()
-                await self._look_around()
-                if time.monotonic() - written_at >= HERE_EVERY_S:
-                    written_at = time.monotonic()
-                    await self._read_names()
-                    if here := list(self._visits):
-                        async with self._database.transaction() as transaction:
-                            await chat_sessions.are_here(transaction, here, datetime.now(UTC))
+                await to_its_end(self._look(also_write=is_time))
+                written_at = time.monotonic() if is_time else written_at
             except Exception as error:
                 log.warning("chats cannot be looked at yet: %s", type(error).__name__)
             await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _look(self, *, also_write: bool) -> None:
+        if also_write or not self._names:
+            await self._read_names()
+        await self._look_around()
+        if also_write and self._visits:
+            async with self._database.transaction() as transaction:
+                await chat_sessions.are_here(transaction, list(self._visits), datetime.now(UTC))
 
     async def _look_around(self) -> None:
         rooms = list(self._rooms)
@@ -311,7 +312,7 @@ class ChatHub:
                 if self._versions.get(conversation_id) != version:
                     self._look_at(conversation_id)
         for visit in [visit for visits in self._visits.values() for visit in visits]:
-            if visit.stand.get("state") != "answered":
+            if visit.is_welcome and visit.stand.get("state") != "answered":
                 await self._tell_stand(visit)
 
     async def _tell_news(self, conversation_id: int) -> None:
@@ -323,6 +324,8 @@ class ChatHub:
         for visit in visits:
             if found.merged_into is not None:
                 await self._enter(visit, found.merged_into)
+            if not visit.is_welcome:
+                continue
             fresh = [one for one in await self._own_messages(visit) if one.id not in visit.told]
             for message in fresh:
                 visit.told.add(message.id)
@@ -427,3 +430,13 @@ class ChatHub:
 
     def _name(self, login: str) -> str:
         return self._names.get(login, "")
+
+
+async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """Wait for the work; whoever is cancelled meanwhile still waits for it, so that no statement is
+    left in the middle when the database is closed."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    finally:
+        await asyncio.wait([task])

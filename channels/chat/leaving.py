@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 from babel.dates import format_date, format_time
 
+from channels.chat.chats import to_its_end
 from channels.chat.shown import own_messages
 from channels.outbox import mail_message_id
 from crm_store import audit
@@ -55,7 +56,7 @@ class Leaving:
         """Look again and again, until cancelled."""
         while True:
             try:
-                await self.carry_due()
+                await to_its_end(self.carry_due())
             except Exception as error:
                 if is_away(error):
                     log.warning("chats of who left cannot be looked at: the database is away")

@@ -3,13 +3,14 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import asyncpg
 import pytest
 from sqlalchemy import insert, select, text
 from sqlalchemy.exc import DBAPIError, StatementError
 
-from crm_store.database import Database, Transaction, async_url
+from crm_store.database import Database, ReleasingConnection, Transaction, async_url
 from crm_store.facts import CustomerCreated
 from crm_store.jobs import Subscribers
 from crm_store.models import AgentStateEntry, ContactKind, FactRow, JobRow
@@ -192,3 +193,9 @@ async def test_a_write_that_is_broken_off_half_way_keeps_nobody_waiting(sqlite_u
     assert (count, len(kept)) == (0, 1)
     await first.close()
     await second.close()
+
+
+def test_a_connection_that_is_closed_twice_says_nothing(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "closed.db", factory=ReleasingConnection)
+    connection.close()
+    connection.close()
