@@ -252,7 +252,7 @@ class _Line:
         elif self._request.app[DOOR].letters.take(str(visit.session_id)) > 0:
             self.tell({"transcript": "too_fast"})
         else:
-            sent = await self._chat.leaving.transcript(session, to)
+            sent = await self._chat.leaving.transcript(session.id, to)
             self.tell({"transcript": "done" if sent else "empty"})
 
     async def _tell_me(self, session_id: int) -> None:

@@ -82,11 +82,12 @@ class Leaving:
         self._looked_at = moment - self._gone_after - timedelta(minutes=10)
         return carried
 
-    async def transcript(self, session: ChatSessionRecord, to: str) -> bool:
+    async def transcript(self, session_id: int, to: str) -> bool:
         """Mail the visitor what was written so far. False if there is nothing, or if it was asked
         for by another address before: a chat is no way to write to many."""
-        found, _ = await self._own(session)
-        if not found:
+        session = await chat_sessions.find(self._database, session_id)
+        found, _ = await self._own(session) if session is not None else ([], 0)
+        if session is None or not found:
             return False
         facts = await house.read(self._database)
         title = self._words("transcript_subject", session.language) % {

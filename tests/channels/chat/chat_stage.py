@@ -72,6 +72,7 @@ class ChatStage:
     leaving: Leaving
     proof: Proof
     topics: Topics
+    inbox: Inbox
     presence: list[ChatPresence]
 
     async def begin(self, **told: Any) -> ChatSessionRecord:
@@ -147,7 +148,7 @@ async def chat_stage(database: Database, folder: Path) -> AsyncIterator[ChatStag
     running = asyncio.create_task(hub.run())
     try:
         yield ChatStage(
-            database, bus, hub, leaving, Proof(database, letter_words), topics, presence
+            database, bus, hub, leaving, Proof(database, letter_words), topics, inbox, presence
         )
     finally:
         running.cancel()
