@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import and_, insert, or_, select, update
+from sqlalchemy import and_, bindparam, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from crm_store import audit, text_search
 from crm_store.contacts.attachments import FileRecord, of_messages
@@ -133,42 +133,21 @@ async def store(transaction: Transaction, new: NewMessage) -> tuple[int, bool]:
     makes it wait for them, unless it is automatic; a note changes neither. What was merged away
     goes into what it was merged into. Raises LookupError if there is no such conversation.
     """
-    session = transaction.session
-    connection = await session.connection()
+    connection = await transaction.session.connection()
     at = new.at or datetime.now(UTC)
-    conversation = await _conversation(session, new.conversation_id)
-    make = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
+    conversation = await _conversation(connection, new.conversation_id)
     key = kept_key(new.external_key)
     written = await connection.execute(
-        make(Message.__table__)  # type: ignore[arg-type]
-        .values(
-            conversation_id=conversation.id,
-            direction=new.direction,
-            channel=new.channel,
-            external_key=key,
-            message_id=new.message_id,
-            author=new.author,
-            sender=new.sender,
-            sender_name=new.sender_name,
-            recipients=list(new.recipients),
-            subject=new.subject,
-            text=new.text,
-            quoted=new.quoted,
-            html=new.html,
-            language=new.language,
-            at=at,
-            sent_at=new.sent_at,
-            raw_file=new.raw_file,
-            problems=list(new.problems),
-            automatic=new.automatic,
-            is_authenticated=new.is_authenticated,
-        )
-        .on_conflict_do_nothing(index_elements=["channel", "external_key"])
-        .returning(Message.id)
+        _INSERT[connection.dialect.name],
+        {name: storable(getattr(new, name)) for name in _GIVEN}
+        | {"conversation_id": conversation.id, "external_key": key, "at": at},
     )
     message_id = written.scalar_one_or_none()
     if message_id is None:
-        return await _known(session, new.channel, key), False
+        known = await connection.execute(
+            _KNOWN.where(_messages.c.channel == new.channel, _messages.c.external_key == key)
+        )
+        return int(known.scalar_one()), False
     if new.mentions:
         rows = [
             {"message_id": message_id, "agent": agent, "seen_at": None}
@@ -176,9 +155,7 @@ async def store(transaction: Transaction, new: NewMessage) -> tuple[int, bool]:
         ]
         await connection.execute(insert(Mention.__table__), rows)  # type: ignore[arg-type]
     await connection.execute(
-        update(Conversation.__table__)  # type: ignore[arg-type]
-        .where(Conversation.id == conversation.id)
-        .values(_after(conversation, new, at))
+        _UPDATE, {"conversation": conversation.id} | _after(conversation, new, at)
     )
     if conversation.state is ConversationState.CLOSED and new.reopens:
         await connection.execute(
@@ -253,6 +230,19 @@ def digest_of(key: str) -> str:
 
 
 _DIGEST = "sha256:"
+
+
+def storable(value: Any) -> Any:
+    """A value without what PostgreSQL has no place for in a text: zeros and half characters."""
+    if isinstance(value, str):
+        if "\0" in value:
+            value = value.replace("\0", "\ufffd")
+        if not value.isascii():
+            value = value.encode("utf-8", "replace").decode()
+        return value
+    if isinstance(value, (list, tuple)):
+        return [storable(one) for one in value]
+    return value
 
 
 def preview_of(text: str, subject: str = "") -> str:
@@ -349,11 +339,12 @@ async def deliveries_of(session: AsyncSession, message_ids: Iterable[int]) -> di
 # ---- what a message does to its conversation -----------------------------------------------------
 
 
-async def _conversation(session: AsyncSession, conversation_id: int) -> Any:
+async def _conversation(connection: AsyncConnection, conversation_id: int) -> Any:
     """The conversation's row, locked; the one that it was merged into, if it was."""
     wanted: int | None = conversation_id
     while True:
-        row = (await session.execute(_CONVERSATION.where(Conversation.id == wanted))).one_or_none()
+        found = await connection.execute(_LOCKED, {"conversation": wanted})
+        row = found.one_or_none()
         if row is None:
             raise LookupError(f"there is no conversation {wanted}")
         if row.merged_into is None:
@@ -361,26 +352,14 @@ async def _conversation(session: AsyncSession, conversation_id: int) -> Any:
         wanted = row.merged_into
 
 
-_CONVERSATION = select(
-    Conversation.id,
-    Conversation.interaction_id,
-    Conversation.customer_id,
-    Conversation.state,
-    Conversation.waiting_since,
-    Conversation.first_answered_at,
-    Conversation.last_message_at,
-    Conversation.merged_into,
-).with_for_update()
-
-
 def _after(conversation: Any, new: NewMessage, at: datetime) -> dict[str, Any]:
     """The conversation's values after this message."""
-    values: dict[str, Any] = {"version": Conversation.version + 1}
+    values: dict[str, Any] = {}
     if new.direction is Direction.INTERNAL:
         return values
     if at >= conversation.last_message_at:
         values["last_message_at"] = at
-        values["preview"] = preview_of(new.text, new.subject)
+        values["preview"] = storable(preview_of(new.text, new.subject))
     if new.direction is Direction.INBOUND:
         if new.automatic in ("auto_reply", "bounce", "complaint"):
             return values
@@ -402,16 +381,6 @@ def _after(conversation: Any, new: NewMessage, at: datetime) -> dict[str, Any]:
     return values
 
 
-async def _known(session: AsyncSession, channel: Channel, key: str | None) -> int:
-    return int(
-        (
-            await session.execute(
-                select(Message.id).where(Message.channel == channel, Message.external_key == key)
-            )
-        ).scalar_one()
-    )
-
-
 def _marks(new: NewMessage) -> list[str]:
     by = [text_search.agent_mark(new.author)] if new.author not in ("", audit.SYSTEM) else []
     return [text_search.channel_mark(new.channel), *by]
@@ -423,6 +392,40 @@ def _searched(new: NewMessage) -> list[str]:
     return [text[:LONGEST_SEARCHED] for text in dict.fromkeys(texts) if text]
 
 
+# Statements that are built once: a busy inbox would spend its time on building them.
+_messages: Any = Message.__table__
+_conversations: Any = Conversation.__table__
+_INSERT = {
+    name: make(_messages)
+    .on_conflict_do_nothing(index_elements=["channel", "external_key"])
+    .returning(_messages.c.id)
+    for name, make in (("sqlite", sqlite_insert), ("postgresql", postgresql_insert))
+}
+_KNOWN = select(_messages.c.id)
+_LOCKED = (
+    select(
+        *(
+            _conversations.c[name]
+            for name in (
+                "id",
+                "interaction_id",
+                "customer_id",
+                "state",
+                "waiting_since",
+                "first_answered_at",
+                "last_message_at",
+                "merged_into",
+            )
+        )
+    )
+    .where(_conversations.c.id == bindparam("conversation"))
+    .with_for_update()
+)
+_UPDATE = (
+    update(_conversations)
+    .where(_conversations.c.id == bindparam("conversation"))
+    .values(version=_conversations.c.version + 1)
+)
 _FIELDS = (
     "id",
     "conversation_id",
@@ -446,3 +449,4 @@ _FIELDS = (
     "automatic",
     "is_authenticated",
 )
+_GIVEN = tuple(name for name in _FIELDS if name not in ("id", "conversation_id", "at"))
