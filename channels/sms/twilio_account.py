@@ -199,6 +199,7 @@ class _Http(AsyncHttpClient):  # type: ignore[misc]
     and cannot be pointed elsewhere."""
 
     def __init__(self, url: str, authorization: str) -> None:
+        super().__init__(logging.getLogger("twilio"), is_async=True)
         self.session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_S))
         self._url = url
         self._authorization = authorization
