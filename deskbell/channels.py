@@ -17,6 +17,8 @@ from prometheus_client import CollectorRegistry
 from agent_desk.chat.words import letter_words
 from agent_desk.inbox.written_work import WrittenWork
 from agent_desk.parts import ChatParts, HallParts
+from agent_desk.webhooks.files import link_to
+from agent_desk.webhooks.parts import WebhookParts
 from channels.attachments import AttachmentFiles
 from channels.chat.chats import ChatHub
 from channels.chat.leaving import Leaving
@@ -26,22 +28,25 @@ from channels.fax.fax_inbox import FaxInbox, FaxSpool
 from channels.fax.fax_sender import FaxSender
 from channels.fax.pages import Pages
 from channels.inbox import Inbox
-from channels.late_files import LateFiles
+from channels.late_files import Fetch, LateFiles
 from channels.mail.imap_inbox import ImapInbox, Mailbox
 from channels.mail.intake import MailIntake
 from channels.mail.letters import Letterhead
 from channels.mail.mail_sender import MailSender, SmtpServer
 from channels.mail.smtp_inbox import SmtpInbox
+from channels.messengers import wechat
 from channels.messengers.messenger import Messenger, MessengerSender
+from channels.messengers.wechat import WeChat, WeChatApi, WeChatWebhook
 from channels.messengers.whatsapp import WhatsApp
-from channels.outbox import Outbox, Sender
+from channels.outbox import Outbox, OutgoingFile, Sender
 from channels.routing import Router
+from channels.sms import twilio_webhooks
 from channels.sms.segments import Price
 from channels.sms.smpp_link import MessageCentre
 from channels.sms.smpp_sender import SmppSms
 from channels.sms.twilio_account import TwilioAccount
 from channels.sms.twilio_sender import TwilioSms
-from channels.sms.twilio_webhooks import PROVIDER, TwilioWebhooks, twilio_fetch
+from channels.sms.twilio_webhooks import TwilioWebhooks, twilio_fetch
 from channels.sms.words import StopWords
 from crm_store.bus import Bus
 from crm_store.contacts.faxes import FaxReport
@@ -84,12 +89,14 @@ class Channels:
         self._pages = Pages()
         self._tasks: list[asyncio.Task[None]] = []
         self._account: TwilioAccount | None = None
+        self._twilio: TwilioWebhooks | None = None
+        self._wechat_api: WeChatApi | None = None
+        self._wechat: WeChatWebhook | None = None
         self._chat: ChatParts
         self._outbox: Outbox | None = None
         self.files = AttachmentFiles(settings.inbox.folder)
         self.inbox: Inbox
         self.router: Router
-        self.webhooks: TwilioWebhooks | None = None
         self.mail_inbox: SmtpInbox | None = None
 
     async def prepare(self, subscribers: Subscribers) -> None:
@@ -105,22 +112,8 @@ class Channels:
             hooks=(StopWords(self._house.name("en") or "Deskbell"),),
         )
         self.inbox.subscribe(subscribers)
-        if settings.sms.twilio_account:
-            self._account = TwilioAccount(
-                database,
-                settings.sms.twilio_account,
-                settings.sms.twilio_token.get_secret_value(),
-                url=settings.sms.twilio_url,
-            )
-            files = LateFiles(database, self.files, PROVIDER, twilio_fetch(self._account))
-            files.subscribe(subscribers)
-            self.webhooks = TwilioWebhooks(
-                database,
-                self.inbox.receive,
-                files,
-                account=settings.sms.twilio_account,
-                token=settings.sms.twilio_token.get_secret_value(),
-            )
+        self._meet_twilio(subscribers)
+        self._meet_wechat(subscribers)
         self.router = Router(
             database,
             self._bus,
@@ -136,6 +129,39 @@ class Channels:
             sites=frozenset(settings.chat.sites),
             demo_shop=settings.chat.demo_shop,
         )
+
+    def _meet_twilio(self, subscribers: Subscribers) -> None:
+        told = self._settings.sms
+        if not told.twilio_account:
+            return
+        token = told.twilio_token.get_secret_value()
+        self._account = TwilioAccount(
+            self._database, told.twilio_account, token, url=told.twilio_url
+        )
+        files = self._late_files(twilio_webhooks.PROVIDER, twilio_fetch(self._account), subscribers)
+        self._twilio = TwilioWebhooks(
+            self._database, self.inbox.receive, files, account=told.twilio_account, token=token
+        )
+
+    def _meet_wechat(self, subscribers: Subscribers) -> None:
+        told = self._settings.messengers
+        if not told.wechat_app_id:
+            return
+        self._wechat_api = WeChatApi(
+            told.wechat_app_id, told.wechat_secret.get_secret_value(), url=told.wechat_url
+        )
+        files = self._late_files(wechat.PROVIDER, self._wechat_api.fetch, subscribers)
+        self._wechat = WeChatWebhook(
+            self._database,
+            self.inbox.receive,
+            files,
+            token=told.wechat_token.get_secret_value(),
+        )
+
+    def _late_files(self, provider: str, fetch: Fetch, subscribers: Subscribers) -> LateFiles:
+        files = LateFiles(self._database, self.files, provider, fetch)
+        files.subscribe(subscribers)
+        return files
 
     async def refresh(self) -> None:
         """Take the house's name and signatures as they are now."""
@@ -172,6 +198,14 @@ class Channels:
     def chat(self) -> ChatParts:
         return self._chat
 
+    def webhooks(self) -> WebhookParts:
+        return WebhookParts(
+            twilio=self._twilio,
+            wechat=self._wechat,
+            signer=self._signer,
+            attachments_folder=self._settings.inbox.folder,
+        )
+
     # ---- running ---------------------------------------------------------------------------------
 
     async def start(
@@ -200,8 +234,9 @@ class Channels:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._chat.hub.close()
         await self.inbox.close()
-        if self._account is not None:
-            await self._account.close()
+        for api in (self._account, self._wechat_api):
+            if api is not None:
+                await api.close()
         self.files.close()
 
     def _run(self, name: str, work: Coroutine[Any, Any, None]) -> None:
@@ -334,9 +369,15 @@ class Channels:
                     sender=told.whatsapp_sender,
                     status_url=self._status_url(),
                     template=told.whatsapp_template,
+                    file_url=self._file_url,
                 )
             )
+        if self._wechat_api is not None:
+            found.append(WeChat(self._database, self._wechat_api))
         return found
+
+    def _file_url(self, file: OutgoingFile) -> str:
+        return link_to(file, public_url=self._base_url, signer=self._signer)
 
     def _status_url(self) -> str:
         return f"{self._base_url}/hooks/twilio/status"

@@ -7,6 +7,7 @@ round, and a day on which no service ran is made up for at the next start.
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, date, datetime, time, timedelta
 
 from crm_store.daily import make_round
@@ -26,19 +27,28 @@ class DailyRound:
 
     def __init__(self) -> None:
         self._database: Database
+        self._delete_files: Callable[[Iterable[str]], Awaitable[None]]
 
     def add_to(self, subscribers: Subscribers) -> None:
         subscribers.add(HANDLER, self._make)
 
-    async def begin(self, database: Database, now: datetime | None = None) -> None:
-        """Have today's round made, if nobody has made it."""
+    async def begin(
+        self,
+        database: Database,
+        delete_files: Callable[[Iterable[str]], Awaitable[None]],
+        now: datetime | None = None,
+    ) -> None:
+        """Have today's round made, if nobody has made it; `delete_files` takes those that are
+        nobody's any more."""
         self._database = database
+        self._delete_files = delete_files
         moment = now or datetime.now(UTC)
         zone = (await house.read(database)).zone
         await self._want(moment.astimezone(zone).date(), moment)
 
     async def _make(self, job: Job) -> None:
         made = await make_round(self._database)
+        await self._delete_files(made.files)
         log.info("daily round: points expired on %d cards", made.cards)
         zone = (await house.read(self._database)).zone
         tomorrow = date.fromisoformat(job.data["day"]) + timedelta(days=1)

@@ -177,7 +177,7 @@ class Service:
             self._stack.push_async_callback(callbacks.close)
         shown = self.settings.menus.called_as
         await self.channels.start(self.desk_address, self.switchboards, shown[0] if shown else "")
-        await daily.begin(self.database)
+        await daily.begin(self.database, self.channels.files.remove)
         self._start_jobs()
         await self._wait_for_our_own_pbxs()
 
@@ -399,6 +399,7 @@ class Service:
             written=self.channels.written(),
             hall=self.channels.hall(),
             chat=self.channels.chat(),
+            webhooks=self.channels.webhooks(),
             prompt_voices=PromptVoices(sounds=self.menus.sounds, uploads=self.menus.uploads),
             region=self.settings.numbers.region,
             session_hours=desk.session_hours,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -31,6 +32,10 @@ async def _jobs(database: Database, state: JobState) -> list[JobRow]:
         return list(await session.scalars(select(JobRow).where(JobRow.state == state)))
 
 
+async def _keep(files: Iterable[str]) -> None:
+    assert not list(files)
+
+
 async def test_two_nodes_make_one_round_and_the_next_is_at_night(
     open_database: DatabaseOpener,
 ) -> None:
@@ -42,7 +47,7 @@ async def test_two_nodes_make_one_round_and_the_next_is_at_night(
         daily.add_to(subscribers)
         database = open_database(subscribers)
         databases.append(database)
-        await daily.begin(database)
+        await daily.begin(database, _keep)
         workers.append(asyncio.create_task(JobWorker(database, poll_s=0.05).run()))
     try:
         async with asyncio.timeout(60):
@@ -68,8 +73,8 @@ async def test_a_start_on_the_same_day_makes_no_second_round(
     daily.add_to(subscribers)
     database = open_database(subscribers)
     morning = datetime(2026, 11, 21, 7, tzinfo=UTC)
-    await daily.begin(database, morning)
-    await daily.begin(database, morning + timedelta(hours=9))
+    await daily.begin(database, _keep, morning)
+    await daily.begin(database, _keep, morning + timedelta(hours=9))
     assert [job.data["day"] for job in await _jobs(database, JobState.WAITING)] == ["2026-11-21"]
-    await daily.begin(database, morning + timedelta(hours=24))
+    await daily.begin(database, _keep, morning + timedelta(hours=24))
     assert len(await _jobs(database, JobState.WAITING)) == 2
