@@ -72,6 +72,10 @@ async def desk(
         yield running
 
 
+async def text_of(response: aiohttp.ClientResponse) -> str:
+    return (await response.read()).decode("utf-8", "replace")
+
+
 class Guest:
     """Somebody in the hall with a browser's cookies, but no browser."""
 
@@ -85,13 +89,13 @@ class Guest:
     async def get(self, path: str) -> tuple[int, str]:
         """The answer's status, and its text or where it leads to."""
         async with self.http.get(path, allow_redirects=False) as response:
-            return response.status, response.headers.get("Location") or await response.text()
+            return response.status, response.headers.get("Location") or await text_of(response)
 
     async def send(self, path: str, **fields: str) -> tuple[int, str]:
         """Send a form as the hall's pages do, with the token that they carry."""
         data = {"csrf_token": await self.csrf(), **fields}
         async with self.http.post(path, data=data, allow_redirects=False) as response:
-            return response.status, response.headers.get("Location") or await response.text()
+            return response.status, response.headers.get("Location") or await text_of(response)
 
     async def csrf(self) -> str:
         """The token that this guest's forms carry."""
