@@ -14,7 +14,7 @@ import ssl
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import aiosmtplib
 from aiosmtplib import SMTP, SMTPException, SMTPResponseException
@@ -211,15 +211,17 @@ class MailSender:
     async def _write(self, connection: SMTP, content: bytes) -> None:
         """All of a mail but the dot that ends it, out of our hands before that leaves."""
         protocol, transport = connection.protocol, connection.transport
-        if protocol is None or not isinstance(transport, asyncio.WriteTransport):
+        if protocol is None or transport is None:
             raise ConnectionResetError("the mail server went")
+        # uvloop's are no asyncio.WriteTransport, but have all of its methods.
+        written = cast("asyncio.WriteTransport", transport)
         content = re.sub(rb"\r\n|\r|\n", b"\r\n", content)
         content = re.sub(rb"(?m)^\.", b"..", content)
         if not content.endswith(b"\r\n"):
             content += b"\r\n"
         protocol.write(content)
         async with asyncio.timeout(max(self._server.timeout_s, len(content) / 20_000)):
-            while transport.get_write_buffer_size() > 0:
+            while written.get_write_buffer_size() > 0:
                 if not connection.is_connected:
                     raise ConnectionResetError("the mail server went")
                 await asyncio.sleep(0.01)
