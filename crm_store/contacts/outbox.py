@@ -122,43 +122,38 @@ async def write(
     for name, value in (headers or {}).items():
         if not (name + value).isprintable():
             raise ValueError("a header is one line")
-    session = transaction.session
-    make = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgresql_insert
+    connection = await transaction.session.connection()
     key = idempotency_key or secrets.token_hex(16)
     now = datetime.now(UTC)
-    outbox_id: int | None = await session.scalar(
-        make(OutboxMessage)
-        .values(
-            channel=channel,
-            recipient=to,
-            our_address=our_address,
-            subject=" ".join(subject.split())[:LONGEST_SUBJECT],
-            text=text,
-            html=html,
-            headers=dict(headers or {}),
-            language=language,
-            attachment_ids=list(attachment_ids),
-            purpose=purpose,
-            precedence=PRECEDENCE.get(purpose, 1),
-            idempotency_key=key,
-            message_id=message_id,
-            customer_id=customer_id,
-            interaction_id=interaction_id,
-            is_secret=is_secret,
-            written_by=actor,
-            written_at=now,
-            due_at=due_at or now,
-        )
-        .on_conflict_do_nothing(index_elements=["idempotency_key"])
-        .returning(OutboxMessage.id)
+    written = await connection.execute(
+        _INSERT[connection.dialect.name],
+        {
+            "channel": channel,
+            "recipient": to,
+            "our_address": our_address,
+            "subject": " ".join(subject.split())[:LONGEST_SUBJECT],
+            "text": text,
+            "html": html,
+            "headers": dict(headers or {}),
+            "language": language,
+            "attachment_ids": list(attachment_ids),
+            "purpose": purpose,
+            "precedence": PRECEDENCE.get(purpose, 1),
+            "idempotency_key": key,
+            "message_id": message_id,
+            "customer_id": customer_id,
+            "interaction_id": interaction_id,
+            "is_secret": is_secret,
+            "written_by": actor,
+            "written_at": now,
+            "due_at": due_at or now,
+        },
     )
+    outbox_id = written.scalar_one_or_none()
     if outbox_id is None:
-        known: int = (
-            await session.scalars(
-                select(OutboxMessage.id).where(OutboxMessage.idempotency_key == key)
-            )
-        ).one()
-        return known
+        known = await connection.execute(select(_table.c.id).where(_table.c.idempotency_key == key))
+        return int(known.scalar_one())
+    outbox_id = int(outbox_id)
     await transaction.emit(MessageWanted(message_id=outbox_id, channel=channel.value))
     return outbox_id
 
@@ -478,6 +473,12 @@ async def _read(database: Database, *conditions: Any, limit: int = 1) -> list[Ou
 
 _FIELDS = tuple(OutboxRecord.__dataclass_fields__)
 _table: Any = OutboxMessage.__table__
+_INSERT = {
+    name: make(_table)
+    .on_conflict_do_nothing(index_elements=["idempotency_key"])
+    .returning(_table.c.id)
+    for name, make in (("sqlite", sqlite_insert), ("postgresql", postgresql_insert))
+}
 _WIPED: dict[str, Any] = {
     name: case((_table.c.is_secret, ""), else_=_table.c[name]) for name in ("text", "html")
 }

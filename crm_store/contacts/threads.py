@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import and_, bindparam, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from crm_store import audit, text_search
@@ -65,24 +65,7 @@ async def _by_reference(session: AsyncSession, sender: str, reply_to: Sequence[s
     wanted = [one for one in reply_to if one]
     if not wanted:
         return None
-    rows = (
-        await session.execute(
-            select(
-                Message.message_id,
-                Message.conversation_id,
-                Message.direction,
-                Message.sender,
-                Message.recipients,
-                Conversation.address,
-                Conversation.customer_id,
-            )
-            .join(Conversation, Conversation.id == Message.conversation_id)
-            # The partial index is only used where the query says as much.
-            .where(Message.message_id != "", Message.message_id.in_(wanted))
-            .order_by(Message.id.desc())
-            .limit(200)
-        )
-    ).all()
+    rows = (await session.execute(_REFERRED_TO, {"wanted": wanted})).all()
     for reference in reversed(wanted):
         for row in rows:
             if row.message_id != reference:
@@ -131,12 +114,30 @@ async def _whole(session: AsyncSession, conversation_id: int) -> int:
     """The conversation that this one was merged into, or itself."""
     found = conversation_id
     while True:
-        into = await session.scalar(
-            select(Conversation.merged_into).where(Conversation.id == found)
-        )
+        into = await session.scalar(_INTO, {"conversation": found})
         if into is None:
             return found
         found = into
+
+
+# Built once: each mail asks.
+_REFERRED_TO = (
+    select(
+        Message.message_id,
+        Message.conversation_id,
+        Message.direction,
+        Message.sender,
+        Message.recipients,
+        Conversation.address,
+        Conversation.customer_id,
+    )
+    .join(Conversation, Conversation.id == Message.conversation_id)
+    # The partial index is only used where the query says as much.
+    .where(Message.message_id != "", Message.message_id.in_(bindparam("wanted", expanding=True)))
+    .order_by(Message.id.desc())
+    .limit(200)
+)
+_INTO = select(Conversation.merged_into).where(Conversation.id == bindparam("conversation"))
 
 
 # ---- merging and splitting -----------------------------------------------------------------------
