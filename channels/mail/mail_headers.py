@@ -34,6 +34,7 @@ COMPLAINT = "complaint"
 _ENCODED_WORD = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?([^?]{0,10000})\?=")
 _MESSAGE_ID = re.compile(r"<[^<>\s]{1,400}>")
 _ADDRESS = re.compile(r"[^\s@<>\"(),:;\[\]\\\x00-\x1f]{1,200}@[^\s@<>\"(),:;\\\x00-\x1f]{1,200}")
+_SINGLE = re.compile(r'([^<>"]*|"(?:[^"\\]|\\.)*+"\s*)<([^<>\s]+)>\s*$')
 _NOBODY = re.compile(r"(no|not|do-?not)[-_.]?reply|mailer-daemon|postmaster|bounces?\b", re.I)
 _DAEMON = re.compile(r"(mailer-daemon|postmaster)@", re.I)
 _DOMAIN = re.compile(r"\b(?:header\.(?:d|i)|smtp\.mailfrom)=(?:[^\s;@]*@)?([\w.-]+)")
@@ -166,6 +167,13 @@ def addresses(message: Message, *names: str) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for raw in (raw for name in names for raw in values(message, name)):
         unfolded = " ".join(raw[:LONGEST_HEADER].split())
+        single = _SINGLE.match(unfolded)
+        # Names hold commas, colons and addresses of others, bare or in encoded words.
+        if single and "@" not in _ENCODED_WORD.sub("", single[1]):
+            name = decode_words(re.sub(r"\\(.)", r"\1", single[1].strip().strip('"')))
+            if address := mail_address(single[2]):
+                found.append((name[:200], address))
+                continue
         try:
             pairs = getaddresses([unfolded])
         except (RecursionError, ValueError, IndexError, TypeError, AttributeError):

@@ -190,8 +190,10 @@ def _take_parts(message: Message, found: _Found) -> None:
     while pending:
         part, choice = pending.pop()
         for name in ("Content-Type", "Content-Disposition", "Content-ID"):
-            if len(given := str(part.get(name, ""))) > _LONGEST_FIELD:
-                part.replace_header(name, given[:_LONGEST_FIELD])
+            given = next(iter(mail_headers.values(part, name)), "")
+            if len(given) > _LONGEST_FIELD or not given.isascii():
+                as_bytes = given[:_LONGEST_FIELD].encode("utf-8", "surrogateescape")
+                part.replace_header(name, decode_bytes(as_bytes, "utf-8")[0])
         payload = part.get_payload() if part.is_multipart() else None
         if part.get_content_maintype() == "multipart" and isinstance(payload, list):
             if not choice and part.get_content_subtype() == "alternative":
@@ -200,11 +202,11 @@ def _take_parts(message: Message, found: _Found) -> None:
             pending += [(inner, choice) for inner in reversed(within)]
         else:
             _take(part, choice, found)
+        if any(word in type(defect).__name__ for defect in part.defects for word in _SERIOUS):
+            found.problem("broken")
 
 
 def _take(part: Message, choice: int, found: _Found) -> None:
-    if any(word in type(defect).__name__ for defect in part.defects for word in _SERIOUS):
-        found.problem("broken")
     kind = part.get_content_type()
     disposition = str(part.get("Content-Disposition", "")).partition(";")[0].strip().lower()
     name = _file_name(part)

@@ -6,6 +6,7 @@ that nothing of it is left.
 
 from __future__ import annotations
 
+import grp
 import os
 import pwd
 import shutil
@@ -26,7 +27,6 @@ state_dir = {run}/state
 log_path = {folder}/log
 protocols = imap
 listen = 127.0.0.1
-{libexec}
 default_login_user = {user}
 default_internal_user = {user}
 default_internal_group = {group}
@@ -41,6 +41,7 @@ first_valid_uid = 1
 first_valid_gid = 1
 imap_capability = {capability}
 mail_max_userip_connections = 100
+mail_fsync = never
 passdb {{
   driver = static
   args = password={password}
@@ -93,9 +94,8 @@ class Dovecot:
             _CONFIGURATION.format(
                 run=folder / "run",
                 folder=folder,
-                libexec="",
                 user=account.pw_name,
-                group=_group_name(account.pw_gid),
+                group=grp.getgrgid(account.pw_gid).gr_name,
                 uid=account.pw_uid,
                 gid=account.pw_gid,
                 port=self.port,
@@ -166,9 +166,3 @@ def _free_ports(count: int) -> list[int]:
     for probe in probes:
         probe.close()
     return ports
-
-
-def _group_name(number: int) -> str:
-    import grp
-
-    return grp.getgrgid(number).gr_name
