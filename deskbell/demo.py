@@ -26,10 +26,11 @@ from crm_store.database import Database
 from crm_store.migrations import migrate
 from crm_store.sample import mall as sample_mall
 from crm_store.staff import agents
-from deskbell import demo_recording, log, running_demo
+from deskbell import demo_outside, demo_recording, log, running_demo
 from deskbell.config import load_settings
 from deskbell.event_loop import run
 from deskbell.failure import CommandFailed
+from deskbell.outside.world import OutsideCustomer, OutsideWorld
 from deskbell.running_demo import Demo, Person
 from deskbell.serve import run_service
 from deskbell.service import Service
@@ -42,12 +43,17 @@ url = "sqlite:///deskbell.db"
 
 [pbx]
 folder = "pbx"
+
+[inbox]
+folder = "attachments"
 """
 PORTS_TRIED = 50
 # No letter or digit that is easily taken for another.
 PASSWORD_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # noqa: S105 - an alphabet
 PASSWORD_LENGTH = 10
 CALLER = "+8613800138000"
+MAILBOX = "customer1@mail.example"
+"""The caller's."""
 README_AGENTS = ("emma", "james")
 """Both speak English; emma serves the queue that is recorded and the one that answers itself."""
 
@@ -80,16 +86,30 @@ async def _run(settings: Settings, folder: Path, console: Console) -> None:
 
     people = await _prepare_store(settings, folder, progress)
 
+    world = OutsideWorld()
+
     async def when_up(service: Service) -> None:
+        demo_outside.connect(world, service)
         name, pbx = next(iter(service.embedded.items()))
         sounds = settings.pbx[0].sound_folder
         if sounds is not None:
             await demo_recording.add(service.database, pbx, name, sounds)
-        running = _describe(service, folder, people)
+        running = _describe(service, folder, people, world)
         running_demo.write(running, folder)
         _greet(console, running, folder)
 
-    await run_service(Service(settings, progress=progress), when_up)
+    async with world:
+        world.customers += await _customers_outside(settings)
+        service = Service(demo_outside.with_outside(settings, world), progress=progress)
+        await run_service(service, when_up)
+
+
+async def _customers_outside(settings: Settings) -> list[OutsideCustomer]:
+    database = Database(settings.store.url.get_secret_value())
+    try:
+        return await demo_outside.customers_outside(database)
+    finally:
+        await database.close()
 
 
 def _settings(folder: Path, environment: Mapping[str, str], console: Console) -> Settings:
@@ -188,7 +208,9 @@ def _new_password() -> str:
     return "".join(secrets.choice(PASSWORD_LETTERS) for _ in range(PASSWORD_LENGTH))
 
 
-def _describe(service: Service, folder: Path, people: tuple[Person, ...]) -> Demo:
+def _describe(
+    service: Service, folder: Path, people: tuple[Person, ...], world: OutsideWorld
+) -> Demo:
     pbx = next(iter(service.embedded.values()))
     with_phones = [
         replace(person, phone_secret=pbx.phone_account(person.extension)[1])
@@ -205,6 +227,10 @@ def _describe(service: Service, folder: Path, people: tuple[Person, ...]) -> Dem
         trunk_address=pbx.trunk_address,
         trunk_port=pbx.trunk_port,
         http_port=pbx.http_port,
+        mail_address=world.mail_address,
+        mail_port=world.mailbox.inbox_port,
+        sms_number=world.sms_number,
+        outside_url=world.page_url,
         people=tuple(with_phones),
     )
 
@@ -243,6 +269,12 @@ def _greet(console: Console, demo: Demo, folder: Path) -> None:
         f"     {command} phone {colleague.login}\n"
         "4. The phone menu, in four languages; what was heard is told at the end:\n"
         f"     {command} call 610 --from +442079460101 --keys 1,4,1 --hold 15\n"
+        "5. The same customer writes; all of it lands in one story, and in the Inbox:\n"
+        f'     {command} mail --from {MAILBOX} --subject Coat "Is it there in blue?"\n'
+        f'     {command} sms --from {CALLER} "On my way."\n'
+        f"   What customers see of it, and where they answer: {demo.outside_url}\n"
+        f"   A shop's page with the chat: {demo.url}/demo/shop\n"
+        f"   The customers' own pages: {demo.url}/hall\n"
         f"\n{command} watch shows all live, {command} doctor checks it. A SIP phone registers at "
         f"{demo.sip_address}:{demo.sip_port} (UDP) with a secret of {folder / 'demo.json'}.\n"
         f"Log: {folder / 'deskbell.log'}. Ctrl-C stops everything."

@@ -45,6 +45,10 @@ class Demo:
     trunk_address: str
     trunk_port: int
     http_port: int
+    mail_address: str = ""
+    mail_port: int = 0
+    sms_number: str = ""
+    outside_url: str = ""
     people: tuple[Person, ...] = field(default=())
 
     def person(self, login: str) -> Person:
