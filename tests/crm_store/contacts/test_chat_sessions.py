@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.db
 NOW = datetime.now(UTC)
 
 
-async def begin(database: Database, **told: str) -> tuple[int, str]:
+async def begin(database: Database, **told: Any) -> tuple[int, str]:
     async with database.transaction() as transaction:
         return await chat_sessions.begin(transaction, NewChatSession(language="en", **told))
 
