@@ -14,6 +14,7 @@ from aiohttp import web
 from agent_desk.desk.desk_texts import desk_texts
 from agent_desk.desk.menu_topics import menu_topics
 from agent_desk.entrance.visitor import PARTS, language_of, session_if_any, signed_in
+from agent_desk.inbox.inbox_texts import inbox_texts
 from agent_desk.rendering import TEMPLATE_FOLDER, page
 from agent_desk.static_files import static_files
 from crm_store.staff import queues
@@ -23,6 +24,7 @@ PANELS = {
     "story": "story.js",
     "script": "script.js",
     "tasks": "tasks.js",
+    "conversations": "desk_conversations.js",
     "knowledge": "knowledge.js",
     "texts": "texts.js",
 }
@@ -49,7 +51,12 @@ async def show_start(request: web.Request) -> web.StreamResponse:
 async def show_desk(request: web.Request) -> web.StreamResponse:
     """GET /desk: the one page an agent works in."""
     _ = language_of(request)
-    titles = {"tasks": _("Tasks"), "knowledge": _("Knowledge"), "texts": _("Texts")}
+    titles = {
+        "conversations": _("Inbox"),
+        "tasks": _("Tasks"),
+        "knowledge": _("Knowledge"),
+        "texts": _("Texts"),
+    }
     there = desk_panels()
     return page(
         request,
@@ -59,6 +66,7 @@ async def show_desk(request: web.Request) -> web.StreamResponse:
             *((name, titles[name]) for name in titles if name in there),
         ],
         panels=there,
+        inbox_texts=await inbox_texts(request),
         panel_styles=[name for name in there if f"{name}.css" in static_files()],
         **await live_values(request),
     )

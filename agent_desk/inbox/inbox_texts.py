@@ -7,8 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from aiohttp import web
+
+from agent_desk.entrance.visitor import PARTS, is_supervisor, language_of, signed_in
 from agent_desk.inbox.answers import cannot, refused_file
 from agent_desk.languages import Language
+from crm_store.contacts import conversation_search
+from crm_store.staff import agents, queues
 
 _REFUSED = (
     "too_large",
@@ -22,8 +27,26 @@ _REFUSED = (
 )
 
 
-def inbox_texts(_: Language) -> dict[str, Any]:
-    """All of them, by key; what belongs together is a dict of its own."""
+async def inbox_texts(request: web.Request) -> dict[str, Any]:
+    """All of them, with the names that belong to them: `people` by login, the `queues` whose views
+    the agent has, and the `tags` in use."""
+    _ = language_of(request)
+    database = request.app[PARTS].database
+    session = signed_in(request)
+    everybody = await agents.all_agents(database)
+    return fixed_texts(_) | {
+        "people": {one.login: one.display_name for one in everybody if one.active},
+        "queues": {
+            queue.name: queue.title(_.code)
+            for queue in await queues.all_queues(database)
+            if is_supervisor(session) or queue.name in session.agent.queues
+        },
+        "tags": await conversation_search.tags_in_use(database),
+    }
+
+
+def fixed_texts(_: Language) -> dict[str, Any]:
+    """All texts by key; what belongs together is a dict of its own."""
     return {
         "views": [
             ("mine", _("Mine")),
@@ -66,6 +89,7 @@ def inbox_texts(_: Language) -> dict[str, Any]:
         "empty_view": _("Nothing is here."),
         "nothing_found": _("No conversation has these words."),
         "nothing_waits": _("Nobody waits in your queues."),
+        "writes": _("%(who)s: %(text)s"),
         "offered": _("A conversation for you: %(who)s"),
         "open": _("Open it"),
         "back": _("Back to the list"),

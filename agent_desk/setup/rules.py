@@ -340,19 +340,22 @@ async def _editor(
         ).decode(),
         problems=[problem_words(one, _) for one in problems],
         choices={
-            "moments": moments(_),
-            "fields": field_titles(_),
+            # In pairs: the order of a JSON object is not ours in a page.
+            "moments": list(moments(_).items()),
+            "fields": list(field_titles(_).items()),
             "comparisons": {
                 name: list(of) for name, of in OPERATORS.items() if name != WAITING_MINUTES
             },
             "operators": operator_titles(_),
-            "values": value_titles(_, named),
-            "actions": action_titles(_),
+            "values": {
+                name: list(titles.items()) for name, titles in value_titles(_, named).items()
+            },
+            "actions": list(action_titles(_).items()),
             "named": {
-                "queue": named.queues,
-                "assign": named.agents,
-                "answer": named.texts,
-                "close": named.dispositions,
+                "queue": list(named.queues.items()),
+                "assign": list(named.agents.items()),
+                "answer": list(named.texts.items()),
+                "close": list(named.dispositions.items()),
             },
             "tags": await conversation_search.tags_in_use(database),
         },

@@ -62,6 +62,7 @@ export class AnswerBox {
   open(line) {
     this.#id = line.id;
     this.#key = null;
+    this.#shutOut(false);
     const kept = read(keyOf(line.id));
     const draft = kept && !kept.saved ? kept.draft : (line.draft ?? {});
     this.#written = { answer: draft.answer ?? "", note: draft.note ?? "" };
@@ -82,9 +83,15 @@ export class AnswerBox {
     if (this.#id !== null && this.#isUnsaved()) this.#save();
     clearTimeout(this.#timer);
     this.#id = null;
+    this.#shutOut(true);
     this.#field.value = "";
     this.#files = [];
     this.#shut();
+  }
+
+  /** What is written before the conversation is there would be written into nothing. */
+  #shutOut(out) {
+    for (const field of [this.#field, this.#part("attach"), this.#part("send")]) field.disabled = out;
   }
 
   #drawWays(line, wanted) {

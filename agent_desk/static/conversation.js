@@ -76,8 +76,11 @@ export class Conversation {
     this.#older = null;
   }
 
-  /** Read it anew; false if it was not to be had, or something else is shown by now. */
-  async #read() {
+  /**
+   * Read it anew; false if it was not to be had, or something else is shown by now. `quietly`: whoever
+   * asks says themselves what has changed.
+   */
+  async #read(quietly = false) {
     const id = this.id;
     const signal = this.#nextReading();
     let answer;
@@ -91,14 +94,22 @@ export class Conversation {
     }
     if (this.id !== id) return false;
     if (answer.conversation.merged_into) {
-      this.#page.open(answer.conversation.merged_into);
+      this.#took(answer);
       return false;
     }
-    this.#took(answer);
+    this.#took(answer, quietly);
     return true;
   }
 
-  #took({ conversation, entries, older }) {
+  #took({ conversation, entries, older }, quietly = false) {
+    if (conversation === null) {
+      this.#page.close();
+      return;
+    }
+    if (conversation.merged_into) {
+      this.#page.open(conversation.merged_into);
+      return;
+    }
     const before = this.line;
     this.line = conversation;
     // What was asked for of the past stays; what is new stands at the end.
@@ -108,7 +119,7 @@ export class Conversation {
     const isNew = before !== null && entries.at(-1)?.key !== this.#entries.at(-1)?.key;
     this.#entries = [...past, ...entries];
     this.draw();
-    if (before !== null && this.#answer.isWriting) this.#tellWhileWriting(before, conversation);
+    if (before !== null && !quietly && this.#answer.isWriting) this.#tellWhileWriting(before, conversation);
     if (isNew) this.#toEnd();
   }
 
@@ -184,7 +195,7 @@ export class Conversation {
     const { id } = this;
     try {
       const answer = await post(`/api/conversations/${id}`, { ...wish, version: this.line.version });
-      if (this.id === id) this.#took(answer);
+      if (this.id === id) this.#took(answer, true);
       this.#page.changed();
       return true;
     } catch (error) {
@@ -197,7 +208,7 @@ export class Conversation {
   /** The conversation is another one than the page shows: say what changed, and show that. */
   async movedOn(message) {
     const before = this.line;
-    if (!(await this.#read())) return;
+    if (!(await this.#read(true))) return;
     const changes = changesOf(before, this.line);
     this.notice([message, ...changes].join(" "));
     this.#page.changed();

@@ -9,21 +9,32 @@ import { count } from "./moments.js";
 import { post, Refused } from "./requests.js";
 import { PhoneSound } from "./phone_sound.js";
 
-const sound = new PhoneSound();
+export const sound = new PhoneSound();
 
-/** Show what is offered in `place`; `open(id)` shows a conversation. */
-export function mountOffers(place, workplace, open) {
+/**
+ * Show what is offered in `place`; `open(id)` shows a conversation. `pop(offer, accept)`, if any, also
+ * shows a new one elsewhere, and gives what takes that away.
+ */
+export function mountOffers(place, workplace, open, pop = null) {
   let known = null;
+  const popped = new Map();
   workplace.follow(`inbox:${texts.me}`, (documents) => {
+    if (!documents.has("counts")) return;
     const offers = [...documents]
       .filter(([key]) => key.startsWith("offer:"))
       .map(([, offer]) => offer);
     show(place, offers, () => offers.map((offer) => card(offer, accept)));
     const ids = new Set(offers.map((offer) => offer.id));
     const fresh = known !== null && offers.filter((offer) => !known.has(offer.id));
+    for (const [id, away] of popped) {
+      if (ids.has(id)) continue;
+      away();
+      popped.delete(id);
+    }
     if (fresh?.length) {
       sound.play("written");
-      workplace.say(words.offered.replace("%(who)s", whoWrites(fresh[0])));
+      if (pop === null) workplace.say(words.offered.replace("%(who)s", whoWrites(fresh[0])));
+      else for (const offer of fresh) popped.set(offer.id, pop(offer, accept));
     }
     known = ids;
   });

@@ -109,7 +109,8 @@ export function whoWrites(line) {
   return line.customer_name || line.sender_name || line.shown_address || words.unknown;
 }
 
-function lineOf(line, clock, looking, open) {
+/** A conversation as a line of a list. */
+export function lineOf(line, clock, looking, open) {
   const queue = texts.queues[line.queue] ?? line.queue;
   return el(
     "li",

@@ -54,11 +54,12 @@ function select(label, options, value, onchange) {
   const found = el(
     "select",
     { "aria-label": label, onchange: (event) => onchange(event.target.value) },
-    ...Object.entries(options).map(([code, title]) => el("option", { value: code, selected: code === value }, title)),
+    ...options.map(([code, title]) => el("option", { value: code, selected: code === value }, title)),
   );
   // What is not in the list any more is shown as it is, so that it is not changed unseen.
-  if (value !== "" && !(value in options)) found.prepend(el("option", { value, selected: true }, value));
-  else if (value === "") found.prepend(el("option", { value: "", selected: true }, "–"));
+  const isThere = options.some(([code]) => code === value);
+  if (value !== "" && !isThere) found.prepend(el("option", { value, selected: true }, value));
+  else if (!isThere) found.prepend(el("option", { value: "", selected: true }, "–"));
   return found;
 }
 
@@ -100,11 +101,10 @@ function remove(list, one) {
 }
 
 function condition(one) {
-  const operators = {};
-  for (const code of choices.comparisons[one.field] ?? []) {
-    operators[code] = choices.operators[code].yes;
-    operators[`not ${code}`] = choices.operators[code].no;
-  }
+  const operators = (choices.comparisons[one.field] ?? []).flatMap((code) => [
+    [code, choices.operators[code].yes],
+    [`not ${code}`, choices.operators[code].no],
+  ]);
   return el(
     "div",
     { class: "rule-row" },
@@ -146,7 +146,7 @@ function value(one) {
         }),
         el("span", {}, title),
       );
-    return [el("fieldset", { class: "rule-values" }, el("legend", { class: "unseen" }, words.value), ...Object.entries(known).map(box))];
+    return [el("fieldset", { class: "rule-values" }, el("legend", { class: "unseen" }, words.value), ...known.map(box))];
   }
   if (one.field === "hour") {
     const [from, to] = String(listed(one)[0] ?? "").split("-");
@@ -170,7 +170,7 @@ function action(one) {
   const named = choices.named[one.do];
   const controls = [];
   if (named) {
-    const options = one.do === "close" ? { "": words.none, ...named } : named;
+    const options = one.do === "close" ? [["", words.none], ...named] : named;
     controls.push(select(words.value, options, one.value ?? "", (code) => {
       one.value = code;
       write();

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -234,7 +235,7 @@ async def upload(visitor: Visitor, conversation: int, name: str, content: bytes)
 
 async def test_a_file_goes_along_and_is_seen(desk: RunningDesk, lin: Visitor) -> None:
     _, one = await comes_in(desk, "hello")
-    status, file = await upload(lin, one, "../../plan\u202egnp.exe", PNG)
+    status, file = await upload(lin, one, "../../plan\u202eof.png", PNG)
     assert status == 200, file
     assert (file["media_type"], "/" in file["name"], "\u202e" in file["name"]) == (
         "image/png",
@@ -430,7 +431,9 @@ async def test_a_message_that_failed_is_sent_again(desk: RunningDesk, lin: Visit
     assert delivery is not None
     path = f"/api/conversations/{one}/messages/{sent['message']}/send-again"
     assert (await lin.post(path))[0] == 409
+    in_time = datetime.now(UTC) + timedelta(minutes=1)
     async with desk.database.transaction() as transaction:
+        await outbox.claim(transaction, Channel.MAIL, "worker", limit=1, lease_s=60, now=in_time)
         await outbox.refused(transaction, delivery.outbox_id, error="550 no such user")
     entry = (await shown(lin, one))["entries"][-1]
     assert (entry["delivery"]["state"], entry["delivery"]["error"]) == (
