@@ -1,4 +1,4 @@
-"""The written channels of this service: the inbox, the outbox, and what brings and carries.
+"""The written channels of this service: the inbox, the outbox, and what brings messages in.
 
 Owns how they are put together from the settings, what runs for as long as the service, and what the
 desk is given of them. Refuses to know how any channel works (channels).
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -17,7 +16,6 @@ from prometheus_client import CollectorRegistry
 from agent_desk.chat.words import letter_words
 from agent_desk.inbox.written_work import WrittenWork
 from agent_desk.parts import ChatParts, HallParts
-from agent_desk.webhooks.files import link_to
 from agent_desk.webhooks.parts import WebhookParts
 from channels.attachments import AttachmentFiles
 from channels.chat.chats import ChatHub
@@ -25,42 +23,33 @@ from channels.chat.leaving import Leaving
 from channels.chat.proof import Proof
 from channels.chat.topics import Topics
 from channels.fax.fax_inbox import FaxInbox, FaxSpool
-from channels.fax.fax_sender import FaxSender
 from channels.fax.pages import Pages
 from channels.inbox import Inbox
 from channels.late_files import Fetch, LateFiles
 from channels.mail.imap_inbox import ImapInbox, Mailbox
 from channels.mail.intake import MailIntake
-from channels.mail.letters import Letterhead
-from channels.mail.mail_sender import MailSender, SmtpServer
 from channels.mail.smtp_inbox import SmtpInbox
 from channels.messengers import wechat
-from channels.messengers.messenger import Messenger, MessengerSender
-from channels.messengers.wechat import WeChat, WeChatApi, WeChatWebhook
-from channels.messengers.whatsapp import WhatsApp
-from channels.outbox import Outbox, OutgoingFile, Sender
+from channels.messengers.wechat import WeChatApi, WeChatWebhook
+from channels.outbox import Outbox
 from channels.routing import Router
 from channels.sms import twilio_webhooks
-from channels.sms.segments import Price
-from channels.sms.smpp_link import MessageCentre
 from channels.sms.smpp_sender import SmppSms
 from channels.sms.twilio_account import TwilioAccount
-from channels.sms.twilio_sender import TwilioSms
 from channels.sms.twilio_webhooks import TwilioWebhooks, twilio_fetch
 from channels.sms.words import StopWords
 from crm_store.bus import Bus
-from crm_store.contacts.faxes import FaxReport
 from crm_store.database import Database
 from crm_store.jobs import Subscribers
 from crm_store.models import Channel
-from crm_store.people.signed_links import OPT_OUT, OPT_OUT_HOLDS, Signer, signer
+from crm_store.people.signed_links import Signer, signer
 from crm_store.shop import house
 from crm_store.shop.house import House
 from crm_store.signals import AgentStateChanged, OffersChanged
 from cti.ami.link import LinkState
-from cti.faxes.fax_calls import FaxLine
 from cti.switchboard import Switchboard
 from deskbell.channel_metrics import ChannelMetrics
+from deskbell.channel_senders import Carriers, price_of
 from deskbell.failure import CommandFailed
 from deskbell.settings import PbxSettings, Settings
 
@@ -85,7 +74,6 @@ class Channels:
         self._state_of = state_of
         self._house = House()
         self._signer: Signer
-        self._base_url = ""
         self._pages = Pages()
         self._tasks: list[asyncio.Task[None]] = []
         self._account: TwilioAccount | None = None
@@ -180,7 +168,9 @@ class Channels:
     # ---- what the desk is given ------------------------------------------------------------------
 
     def written(self) -> WrittenWork:
-        return WrittenWork(files=self.files, offers=self.router.offers, sms_price=self._price())
+        return WrittenWork(
+            files=self.files, offers=self.router.offers, sms_price=price_of(self._settings.sms)
+        )
 
     def hall(self) -> HallParts:
         settings = self._settings
@@ -213,8 +203,21 @@ class Channels:
     ) -> None:
         """Begin to take in and to send. `base_url` is the desk's address as the Internet has it,
         `shown_number` whose number a fax comes from. Raises CommandFailed if a port is taken."""
-        self._base_url = base_url
-        senders = self._senders(switchboards, shown_number)
+        carriers = Carriers(
+            settings=self._settings,
+            database=self._database,
+            receive=self.inbox.receive,
+            house=lambda: self._house.name("en") or "Deskbell",
+            signer=self._signer,
+            base_url=base_url,
+            pages=self._pages,
+            twilio=self._account,
+            wechat=self._wechat_api,
+        )
+        senders = carriers.senders(switchboards, shown_number)
+        centre = senders.get(Channel.SMS)
+        if isinstance(centre, SmppSms):
+            self._run("message centre", centre.run())
         self._outbox = Outbox(self._database, self.files, senders)
         self._run("outbox", self._outbox.run())
         self._run("routing", self.router.run())
@@ -287,119 +290,6 @@ class Channels:
         return FaxInbox(
             self.inbox, self._database, spool, pages=self._pages, to_number=self._to_number
         ).run()
-
-    # ---- out -------------------------------------------------------------------------------------
-
-    def _senders(
-        self, switchboards: dict[str, Switchboard], shown_number: str
-    ) -> dict[Channel, Sender]:
-        settings = self._settings
-        senders: dict[Channel, Sender] = {}
-        if settings.mail.server and settings.mail.addresses:
-            senders[Channel.MAIL] = MailSender(self._mail_server(), self._letterhead)
-        sms = self._sms_sender()
-        if sms is not None:
-            senders[Channel.SMS] = sms
-        messengers = self._messengers()
-        if messengers:
-            senders[Channel.MESSENGER] = MessengerSender(messengers)
-        ours = next((pbx for pbx in settings.pbx if pbx.mode == "embedded"), None)
-        if ours is not None and ours.name in switchboards:
-            senders[Channel.FAX] = self._fax_sender(ours, switchboards[ours.name], shown_number)
-        return senders
-
-    def _mail_server(self) -> SmtpServer:
-        mail = self._settings.mail
-        return SmtpServer(
-            host=mail.server,
-            port=mail.port,
-            encryption=mail.encryption,
-            user=mail.user,
-            password=mail.password.get_secret_value(),
-        )
-
-    def _letterhead(self) -> Letterhead:
-        return Letterhead(
-            house=self._house.name("en") or "Deskbell",
-            address=self._settings.mail.addresses[0],
-            unsubscribe_link=self._unsubscribe_link,
-        )
-
-    def _unsubscribe_link(self, address: str) -> str:
-        says = {"channel": Channel.MAIL.value, "address": address, "subject": "promotions"}
-        token = self._signer.sign(OPT_OUT, says, OPT_OUT_HOLDS)
-        return f"{self._base_url}/hall/opt-out/{token}"
-
-    def _sms_sender(self) -> Sender | None:
-        sms = self._settings.sms
-        if sms.provider == "twilio" and self._account is not None:
-            return TwilioSms(
-                self._database,
-                self._account,
-                sender=sms.sender,
-                status_url=self._status_url(),
-                price=self._price(),
-            )
-        if sms.provider == "smpp":
-            sender = SmppSms(
-                self._database,
-                self.inbox.receive,
-                MessageCentre(
-                    host=sms.smpp_host,
-                    port=sms.smpp_port,
-                    user=sms.smpp_user,
-                    password=sms.smpp_password.get_secret_value(),
-                ),
-                sender=sms.sender,
-                region=self._settings.numbers.region,
-                price=self._price(),
-            )
-            self._run("message centre", sender.run())
-            return sender
-        return None
-
-    def _messengers(self) -> list[Messenger]:
-        told = self._settings.messengers
-        found: list[Messenger] = []
-        if told.whatsapp_sender and self._account is not None:
-            found.append(
-                WhatsApp(
-                    self._database,
-                    self._account,
-                    sender=told.whatsapp_sender,
-                    status_url=self._status_url(),
-                    template=told.whatsapp_template,
-                    file_url=self._file_url,
-                )
-            )
-        if self._wechat_api is not None:
-            found.append(WeChat(self._database, self._wechat_api))
-        return found
-
-    def _file_url(self, file: OutgoingFile) -> str:
-        return link_to(file, public_url=self._base_url, signer=self._signer)
-
-    def _status_url(self) -> str:
-        return f"{self._base_url}/hooks/twilio/status"
-
-    def _price(self) -> Price | None:
-        sms = self._settings.sms
-        return Price(sms.price_micros, sms.currency) if sms.price_micros else None
-
-    def _fax_sender(self, pbx: PbxSettings, board: Switchboard, shown_number: str) -> FaxSender:
-        fax = self._settings.fax
-        line = FaxLine(
-            trunk="PJSIP/trunk",
-            shown_number=fax.station or shown_number,
-            station=fax.station,
-            header=fax.header or self._house.name("en")[:50],
-            t38=fax.t38,
-        )
-
-        async def call(key: str, to: str) -> FaxReport:
-            return await board.faxes.send(line, key=key, to=to)
-
-        return FaxSender(call, pages=self._pages, spool=Path(pbx.folder) / "spool/fax-out")
 
 
 def _told(task: asyncio.Task[None]) -> None:
