@@ -37,6 +37,7 @@ from crm_store.sample.names import CHINESE, ENGLISH, PERSIAN, SPANISH, Names
 from crm_store.sample.phone_menu import fill_phone_menu
 from crm_store.sample.shop import fill_orders, fill_shop
 from crm_store.sample.story import fill_stories
+from crm_store.sample.written import fill_conversations
 from crm_store.signals import Direction
 
 CUSTOMERS = 2_000
@@ -96,6 +97,7 @@ async def fill(database: Database, *, now: datetime | None = None) -> int:
         await _give_pin(transaction)
         await fill_orders(transaction, moment)
         await fill_stories(transaction, _reference(1), WELL_KNOWN_NUMBER, moment)
+        await fill_conversations(transaction, moment)
     return len(people)
 
 

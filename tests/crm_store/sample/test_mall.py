@@ -6,12 +6,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import func, select
 
+from crm_store.contacts import conversation_lists, messages, outbox
+from crm_store.contacts.conversation_lists import InboxView
 from crm_store.database import Database
 from crm_store.models import (
     Card,
     ContactPoint,
+    ConversationState,
     Customer,
     Interaction,
+    MessageState,
     OrderState,
     PointsEntry,
     Role,
@@ -180,3 +184,23 @@ async def test_a_crowd_is_made_by_the_database(database: Database) -> None:
             assert found.points_hundredths > 0
     with pytest.raises(ValueError, match="crowd"):
         await fill_crowd(database, 0)
+
+
+async def test_conversations_wait_in_four_languages_and_nothing_goes_out(
+    database: Database,
+) -> None:
+    await sample_mall.fill(database, now=NOW)
+    lines = await conversation_lists.listed(database, InboxView())
+    states = Counter(line.conversation.state for line in lines)
+    assert states == {
+        ConversationState.OPEN: 2, ConversationState.SNOOZED: 1, ConversationState.CLOSED: 1,
+    }  # fmt: skip
+    assert {line.conversation.language for line in lines} == {"zh", "es", "fa", "en"}
+    assert all(line.customer_name for line in lines)
+    thread = next(line.conversation for line in lines if line.conversation.language == "es")
+    written = await messages.of_conversation(database, thread.id)
+    assert [one.direction for one in written] == ["inbound", "outbound", "inbound"]
+    assert written[0].quoted
+    assert written[1].delivery is not None
+    assert written[1].delivery.state is MessageState.DELIVERED
+    assert await outbox.waiting(database) == []
