@@ -12,14 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import func, select
-
 from channels.answering import CannotAnswer, answer
 from channels.inbox import Incoming
 from crm_store import audit
 from crm_store.contacts import conversations
 from crm_store.database import Transaction
-from crm_store.models import Channel, Conversation, ConversationState, Message, Purpose
+from crm_store.models import Channel, Conversation, Purpose
 from crm_store.people import preferences
 from crm_store.search_terms import fold_letters
 
@@ -178,20 +176,6 @@ class StopWords:
                     idempotency_key=key,
                 )
         if conversation.waiting_since == incoming.received_at:
-            await _let_rest(transaction, conversation_id)
+            # Nothing else of theirs waits: no agent needs to look at it.
+            await conversations.close(transaction, conversation_id, actor=audit.SYSTEM)
         return True
-
-
-async def _let_rest(transaction: Transaction, conversation_id: int) -> None:
-    """Nothing else waits in the conversation: no agent needs to look at it."""
-    written = await transaction.session.scalar(
-        select(func.count())
-        .select_from(Message)
-        .where(Message.conversation_id == conversation_id, Message.automatic == "")
-    )
-    if written == 1:
-        await conversations.close(transaction, conversation_id, actor=audit.SYSTEM)
-    else:
-        await conversations.set_state(
-            transaction, conversation_id, ConversationState.WAITING, actor=audit.SYSTEM
-        )
