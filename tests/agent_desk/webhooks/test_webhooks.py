@@ -91,6 +91,18 @@ class Stage:
                 return message.files
             await asyncio.sleep(0.01)
 
+    async def until_all_is_said(self) -> None:
+        """Nothing waits to go out, or for news of it: a stop interrupts nothing."""
+        unsaid = select(func.count()).where(
+            (OutboxMessage.segments.is_(None))
+            | OutboxMessage.state.not_in((MessageState.DELIVERED, MessageState.FAILED))
+        )
+        while True:
+            async with self.database.reading() as session:
+                if not await session.scalar(unsaid):
+                    return
+            await asyncio.sleep(0.01)
+
     async def until_state(self, outbox_id: int, state: MessageState) -> OutboxMessage:
         """The row, once it is in that state, and the outbox has written what it knows."""
         while True:
@@ -156,7 +168,9 @@ async def stage(
         for work in (carrying.run(), JobWorker(database).run()):
             task = asyncio.create_task(work)
             stack.push_async_callback(_ended, task)
-        yield Stage(desk, world, database, signer, carrying, tmp_path / "attachments")
+        running = Stage(desk, world, database, signer, carrying, tmp_path / "attachments")
+        yield running
+        await running.until_all_is_said()
 
 
 async def _ended(task: asyncio.Task[None]) -> None:
