@@ -1,9 +1,9 @@
 """`python -m bench [PART…]`: measure, print PASS or MISS, and write docs/performance.md.
 
-Parts: model, sqlite, postgresql, sqlite-at-once, postgresql-at-once, answer, page, menu; all of
-them without any. What was measured before is kept in the folder's results.json, so one part can be
-measured again. The exit code is 1 only if something was lost or wrong: how fast a machine is, is no
-fault.
+Parts: model, sqlite, postgresql, sqlite-at-once, postgresql-at-once, answer, page, menu, channels,
+killed; all of them without any. What was measured before is kept in the folder's results.json, so
+one part can be measured again. The exit code is 1 only if something was lost or wrong: how fast a
+machine is, is no fault.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from bench import answer, menu, page, parse_bench, pops, report, stores
+from bench import answer, channel_rates, killed, menu, page, parse_bench, pops, report, stores
 from bench.pops import Load
 
 RECORDED = Path("tests/recorded")
 CALL = RECORDED / "queue_one_member.own.ami"
-PARTS = ("model", *report.RUNS, "answer", "page", "menu")
+PARTS = ("model", *report.RUNS, "answer", "page", "menu", "channels", "killed")
 OPENED: dict[str, Callable[[Path, int, bool], AbstractContextManager[str]]] = {
     "sqlite": stores.sqlite_url,
     "postgresql": stores.postgresql_url,
@@ -48,6 +48,20 @@ def measure_pops(part: str, load: Load) -> dict[str, Any]:
         return pops.as_row(pops.run(load.manner(at_once=manner == "at-once"), url))
 
 
+# Parts that have a folder of their own and take their numbers from the command line.
+APART: dict[str, Callable[[Path, argparse.Namespace], dict[str, Any]]] = {
+    "answer": lambda folder, given: asyncio.run(answer.measure(folder, given.calls)),
+    "menu": lambda folder, given: asyncio.run(
+        menu.measure(folder, given.menu_calls, given.menu_rounds)
+    ),
+    "page": lambda folder, given: asyncio.run(
+        page.measure(folder, given.loads, given.news_seconds, real_time=given.real_time)
+    ),
+    "channels": lambda folder, given: channel_rates.measure(folder, given.mails),
+    "killed": lambda folder, given: killed.measure(folder, given.killed_messages, given.kills),
+}
+
+
 def emptied(folder: Path) -> Path:
     """The folder, made anew."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -68,6 +82,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--calls", type=int, default=20, help="for each way of `answer`")
     parser.add_argument("--menu-calls", type=int, default=100, help="at once, of `menu`")
     parser.add_argument("--menu-rounds", type=int, default=2, help="of `menu`, for each way")
+    parser.add_argument("--mails", type=int, default=3_000, help="each way, of `channels`")
+    parser.add_argument("--killed-messages", type=int, default=5_000, help="of `killed`")
+    parser.add_argument("--kills", type=int, default=200, help="of `killed`")
     parser.add_argument("--loads", type=int, default=20, help="of `page`")
     parser.add_argument("--news-seconds", type=int, default=page.HOUR, help="of `page`")
     parser.add_argument(
@@ -99,17 +116,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{part} …", file=sys.stderr, flush=True)
         if part == "model":
             results[part] = measure_model(given.messages, given.rounds)
-        elif part == "answer":
+        elif part in APART:
             folder = emptied(given.folder.absolute() / part)
-            results[part] = asyncio.run(answer.measure(folder, given.calls))
-        elif part == "menu":
-            folder = emptied(given.folder.absolute() / part)
-            results[part] = asyncio.run(menu.measure(folder, given.menu_calls, given.menu_rounds))
-        elif part == "page":
-            folder = emptied(given.folder.absolute() / part)
-            results[part] = asyncio.run(
-                page.measure(folder, given.loads, given.news_seconds, real_time=given.real_time)
-            )
+            results[part] = APART[part](folder, given)
+            faults += results[part].get("faults", [])
         else:
             results[part] = measure_pops(part, load)
             faults += results[part]["faults"]
