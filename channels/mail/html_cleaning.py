@@ -58,6 +58,7 @@ def _attribute(tag: str, name: str, value: str) -> str | None:
             return "cid:" + value[4:]
         return "remote:" + value if value[:4].lower() == "http" else None
     if name == "href":
+        value = value.strip()
         return value if re.match(r"(https?|mailto|tel):", value, re.I) else None
     if name == "class":
         return "quoted" if any(mark in value.split() for mark in _QUOTES) else None
@@ -195,4 +196,6 @@ class _TextReader(HTMLParser):
 
     def text(self) -> str:
         self._end_line(apart=False)
+        while self._lines and not self._lines[-1].strip("> "):
+            self._lines.pop()
         return "\n".join(self._lines).strip("\n")

@@ -82,7 +82,11 @@ def compose(message: Outgoing, head: Letterhead) -> Letter:
         unsubscribe = head.unsubscribe_link(message.to)
     try:
         letter["From"] = Address(display_name=_line(head.house), addr_spec=sender)
-        letter["To"] = Address(addr_spec=recipient)
+        if needs_utf8:
+            local, _, domain = recipient.rpartition("@")
+            letter["To"] = Address(username=local, domain=domain)
+        else:
+            letter["To"] = Address(addr_spec=recipient)
         for name, value in _headers(message, sender, unsubscribe).items():
             letter[name] = value
     except (ValueError, MessageError, IndexError) as error:

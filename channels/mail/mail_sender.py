@@ -117,6 +117,9 @@ class MailSender:
         connection = await self._connected()
         try:
             await self._from(connection, letter)
+        except Refused:
+            await self._give_back(connection)
+            raise
         except BaseException:
             connection.close()
             raise

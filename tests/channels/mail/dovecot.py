@@ -50,8 +50,12 @@ userdb {{
   driver = static
   args = uid={uid} gid={gid} home={folder}/home/%u
 }}
+auth_failure_delay = 0
 service anvil {{
   chroot =
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
 }}
 service imap-login {{
   chroot =

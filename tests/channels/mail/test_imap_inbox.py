@@ -174,6 +174,12 @@ class _Way:
         self.cut_after = 10**9
         self.cuts = 0
         self.port = 0
+        self._open: list[asyncio.StreamWriter] = []
+
+    def cut(self) -> None:
+        for writer in self._open:
+            writer.transport.abort()
+        self._open = []
 
     async def __aenter__(self) -> _Way:
         self._server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
@@ -182,10 +188,12 @@ class _Way:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
+        self.cut()
         await self._server.wait_closed()
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, thither = await asyncio.open_connection("127.0.0.1", self._to)
+        self._open += [writer, thither]
 
         async def pump(source: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
             while data := await source.read(1_000):
@@ -229,11 +237,10 @@ async def test_a_mailbox_that_was_made_anew(
         async with watching(mailbox, intake):
             await until_inbound(sqlite_database, 5)
             await until(account.all_read)
-            way.cut_after = 0
+            way.cut()
             account.dovecot.make_anew(account.user)
             # Its numbers begin at 1 again: those of mails that we have taken.
             await account.put(mail("other"))
-            way.cut_after = 10**9
             found = await until_inbound(sqlite_database, 6)
     assert found[-1].message_id == "<other@customers.example>"
 
