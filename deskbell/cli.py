@@ -199,6 +199,47 @@ def phone(
 
 
 @app.command(rich_help_panel="Try and look")
+def mail(
+    text: Annotated[str, typer.Argument(help="What the customer writes.")],
+    *,
+    sender: Annotated[
+        str, typer.Option("--from", metavar="ADDRESS", help="The customer's mail address.")
+    ] = "anna@customers.example",
+    subject: Annotated[str, typer.Option(help="The mail's subject.")] = "A question",
+    attach: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="A file to go along; repeatable.")
+    ] = None,
+    folder: DemoFolder = None,
+) -> None:
+    """Write a mail to the running demo as a customer would; it comes in by SMTP.
+
+    Example: `deskbell mail --from anna@customers.example --subject Coat "Is it there in blue?"`
+    """
+    from deskbell import mail_command
+    from deskbell.running_demo import DEMO_FOLDER
+
+    mail_command.send(sender, subject, text, attach or [], folder or DEMO_FOLDER)
+
+
+@app.command(rich_help_panel="Try and look")
+def sms(
+    text: Annotated[str, typer.Argument(help="What the customer writes.")],
+    sender: Annotated[
+        str, typer.Option("--from", metavar="NUMBER", help="The customer's number.")
+    ] = "+8613800138000",
+    folder: DemoFolder = None,
+) -> None:
+    """Write an SMS to the running demo, as a customer with that number.
+
+    Example: `deskbell sms --from +8613800138000 "On my way."`
+    """
+    from deskbell import sms_command
+    from deskbell.running_demo import DEMO_FOLDER
+
+    sms_command.send(sender, text, folder or DEMO_FOLDER)
+
+
+@app.command(rich_help_panel="Try and look")
 def watch(
     url: Annotated[
         str | None, typer.Option(help="The desk's address (default: the running demo).")
