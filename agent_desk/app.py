@@ -49,7 +49,7 @@ from agent_desk.live.presence import CustomerPresence, is_customer_topic
 from agent_desk.live.push import PushHub, PushSession, serve_desk
 from agent_desk.live.unfinished import UnfinishedWork
 from agent_desk.parts import DeskParts
-from agent_desk.people import customer_pages, merge_pages
+from agent_desk.people import customer_pages, merge_pages, search_pages, suggestions
 from agent_desk.people import story as story_api
 from agent_desk.people import tasks as tasks_api
 from agent_desk.phone import call_verbs
@@ -139,6 +139,8 @@ ROUTES = (
     Route("POST", "/sign-out", sign_in.sign_out, Access.AGENTS),
     Route("POST", "/look", sign_in.choose_look, Access.EVERYBODY),
     Route("GET", "/desk", pages.show_desk, Access.AGENTS),
+    *search_pages.ROUTES,
+    *suggestions.ROUTES,
     *customer_pages.ROUTES,
     *merge_pages.ROUTES,
     *inbox_pages.ROUTES,

@@ -313,15 +313,26 @@ async def _interactions(session: AsyncSession, ids: Sequence[int], _: SeenBy | N
     ]
 
 
-async def _tasks(session: AsyncSession, ids: Sequence[int], _: SeenBy | None) -> list[_Row]:
+async def _tasks(session: AsyncSession, ids: Sequence[int], seen_by: SeenBy | None) -> list[_Row]:
+    """Tasks about a customer are part of their story; others are of those they were given to."""
     columns = (Task.id, Task.title, Task.text, Task.number, Task.outcome, Task.assigned_to)
+    query = select(*columns).where(Task.id.in_(ids))
+    if seen_by is not None:
+        query = query.where(
+            or_(
+                Task.customer_id.is_not(None),
+                Task.assigned_to == seen_by.agent,
+                Task.created_by == seen_by.agent,
+                Task.queue.in_(seen_by.queues),
+            )
+        )
     return [
         _Row(
             id=row.id,
             texts=[f"{row.title} {row.text}", row.number, row.outcome],
             who=row.assigned_to or "",
         )
-        for row in await session.execute(select(*columns).where(Task.id.in_(ids)))
+        for row in await session.execute(query)
     ]
 
 

@@ -142,6 +142,8 @@ def desk_texts(_: Language) -> dict[str, Any]:
             "customer": _("Customers"),
             "article": _("Articles"),
             "conversation": _("Conversations"),
+            "written": _("Written and noted"),
+            "everything": _("Search everything"),
             "nothing": _("Nothing found."),
             "count": _("%(count)s found"),
         },

@@ -95,7 +95,7 @@ async def merge(request: web.Request) -> web.StreamResponse:
             )
     except MoveRefused as refused:
         return await _show(request, _refusal(refused, _))
-    await _show_on_screens(request, kept_id, other.id)
+    await show_on_screens(request, kept_id, other.id)
     raise web.HTTPSeeOther(f"/customers/{kept_id}")
 
 
@@ -135,7 +135,7 @@ async def split(request: web.Request) -> web.StreamResponse:
         return await _show(request, _refusal(refused, _))
     except ValueError:
         return await _show(request, _("Write the customer's name."))
-    await _show_on_screens(request, from_id, to_id)
+    await show_on_screens(request, from_id, to_id)
     raise web.HTTPSeeOther(f"/customers/{from_id}/merge")
 
 
@@ -153,11 +153,11 @@ async def undo(request: web.Request) -> web.StreamResponse:
             await merging.undo(transaction, move.id, actor=signed_in(request).agent.login)
     except MoveRefused as refused:
         return await _show(request, _refusal(refused, _))
-    await _show_on_screens(request, move.from_id, move.to_id)
+    await show_on_screens(request, move.from_id, move.to_id)
     raise web.HTTPSeeOther(f"/customers/{customer_id}/merge")
 
 
-async def _show_on_screens(request: web.Request, *customer_ids: int) -> None:
+async def show_on_screens(request: web.Request, *customer_ids: int) -> None:
     """Calls that show one of these show the card as it is now, or that of the one that is kept."""
     database = request.app[PARTS].database
     screens = request.app[api.LIVE].screens

@@ -10,7 +10,7 @@ const MOST = 40;
 const MOST_OF_GROUP = 8;
 const PAUSE_MS = 120;
 const REMEMBERED = 12;
-const ORDER = ["recent", "command", "colleague", "queue", "page", "customer", "conversation", "article"];
+const ORDER = ["recent", "command", "colleague", "queue", "page", "customer", "conversation", "written", "article"];
 
 const dialog = document.getElementById("palette");
 const field = dialog.querySelector("input");
@@ -174,7 +174,7 @@ function remembered() {
 }
 
 function remember(item) {
-  if (["customer", "article"].includes(item.group)) return;
+  if (["customer", "written", "article"].includes(item.group)) return;
   const ids = [item.id, ...remembered().filter((id) => id !== item.id)].slice(0, REMEMBERED);
   try {
     // `saved`: signing out may take it away.

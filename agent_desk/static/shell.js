@@ -49,15 +49,36 @@ findable(() =>
   })),
 );
 findable(
-  async (words, signal) =>
-    (await get("/api/customers", { find: words }, { signal })).found.map((person) => ({
-      id: `customer:${person.id}`,
-      group: "customer",
-      title: person.name,
-      detail: person.detail,
-      icon: "person",
-      run: () => visit(`/customers/${person.id}`),
-    })),
+  async (words, signal) => {
+    const { people, hits } = await get("/api/search", { find: words }, { signal });
+    const everything = `/search?${new URLSearchParams({ find: words })}`;
+    return [
+      ...people.map((person) => ({
+        id: `customer:${person.id}`,
+        group: "customer",
+        title: person.name,
+        detail: person.detail,
+        icon: "person",
+        run: () => visit(`/customers/${person.id}`),
+      })),
+      ...hits.map((hit, place) => ({
+        id: `written:${place}`,
+        group: "written",
+        title: hit.title,
+        detail: hit.detail,
+        icon: "page",
+        run: () => visit(hit.address),
+      })),
+      ...[...people, ...hits].slice(0, 1).map(() => ({
+        id: "written:all",
+        group: "written",
+        title: texts.palette.everything,
+        detail: words,
+        icon: "search",
+        run: () => visit(everything),
+      })),
+    ];
+  },
   { asked: true },
 );
 

@@ -251,6 +251,7 @@ async def suggest_twins(transaction: Transaction, *, limit: int = MOST_TWINS_AT_
 async def open_suggestions(
     database: Database,
     *,
+    suggestion_id: int | None = None,
     conversation_id: int | None = None,
     before: int | None = None,
     limit: int = 50,
@@ -288,6 +289,8 @@ async def open_suggestions(
         .order_by(IdentitySuggestion.id.desc())
         .limit(limit)
     )
+    if suggestion_id is not None:
+        query = query.where(IdentitySuggestion.id == suggestion_id)
     if conversation_id is not None:
         query = query.where(IdentitySuggestion.conversation_id == conversation_id)
     if before is not None:
