@@ -126,8 +126,8 @@ class Chat {
     this.stand = make("p", { class: "stand", role: "status" });
     return [
       make(
-        "header",
-        {},
+        "div",
+        { class: "head" },
         make("div", { class: "titles" }, this.title, this.stand),
         ...buttons,
         make(

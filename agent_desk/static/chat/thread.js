@@ -9,7 +9,8 @@ class Thread {
     this.shown = new Map();
     this.waiting = new Map();
     this.newest = 0;
-    this.list = make("ol", { class: "messages", role: "log", "aria-live": "polite" });
+    this.items = make("ol", {});
+    this.list = make("div", { class: "messages", role: "log", "aria-live": "polite" }, this.items);
     this.below = make(
       "button",
       { class: "below", type: "button", hidden: true, onclick: () => this.toEnd() },
@@ -47,7 +48,7 @@ class Thread {
       const place = later.length
         ? this.shown.get(Math.min(...later))
         : (this.waiting.values().next().value ?? null);
-      this.list.insertBefore(line, place);
+      this.items.insertBefore(line, place);
       this.shown.set(message.id, line);
       if (message.by !== "visitor") {
         this.types("");
@@ -91,7 +92,7 @@ class Thread {
       make("p", { class: "text", dir: "auto" }, ...withLinks(text)),
       state,
     );
-    this.list.append(line);
+    this.items.append(line);
     this.waiting.set(key, line);
     this.toEnd();
   }

@@ -11,6 +11,8 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from agent_desk.chat.words import letter_words
 from agent_desk.parts import ChatParts, DeskParts
@@ -28,9 +30,36 @@ SITE = "https://shop.example"
 FOREIGN = "https://evil.example"
 
 
+@dataclass
+class ShopSite:
+    """A shop's own site on another origin, as strict with what it loads as it can be: nothing but
+    the desk's script and connections to it."""
+
+    origin: str = ""
+    desk: str = ""
+
+    async def show(self, request: web.Request) -> web.Response:
+        socket = self.desk.replace("http", "ws", 1)
+        policy = f"default-src 'none'; script-src {self.desk}; connect-src {self.desk} {socket}"
+        head = '<!doctype html><html lang="en"><meta charset="utf-8"><title>Vases</title>'
+        text = f'{head}<h1>Vases</h1><script src="{self.desk}/chat/widget.js" async></script>'
+        headers = {"Content-Security-Policy": f"{policy}; require-trusted-types-for 'script'"}
+        return web.Response(text=text, content_type="text/html", headers=headers)
+
+
+@pytest.fixture
+async def shop_site() -> AsyncIterator[ShopSite]:
+    site = ShopSite()
+    app = web.Application()
+    app.router.add_get("/{path:.*}", site.show)
+    async with TestServer(app) as server:
+        site.origin = str(server.make_url("")).rstrip("/")
+        yield site
+
+
 @pytest.fixture
 async def desk(
-    peopled_template: tuple[Path, dict[str, int]], tmp_path: Path
+    peopled_template: tuple[Path, dict[str, int]], tmp_path: Path, shop_site: ShopSite
 ) -> AsyncIterator[RunningDesk]:
     """In the place of the desk without a chat."""
 
@@ -44,12 +73,13 @@ async def desk(
             leaving=Leaving(parts.database, letter_words),
             proof=Proof(parts.database, letter_words),
             files=files,
-            sites=frozenset({SITE}),
+            sites=frozenset({SITE, shop_site.origin}),
             demo_shop=True,
         )
         return replace(parts, chat=chat)
 
     async with running_desk(peopled_template, tmp_path, fit) as running:
+        shop_site.desk = str(running.url).rstrip("/")
         chat = chat_of(running)
         at_work = asyncio.create_task(chat.hub.run())
         yield running
