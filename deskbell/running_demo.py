@@ -35,7 +35,8 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """Where the demo's parts are reached, and who may use them."""
+    """Where the demo's parts are reached, and who may use them. `outside_url` is the page of the
+    customer's side (deskbell/outside)."""
 
     pid: int
     url: str

@@ -48,6 +48,7 @@ def add_routes(app: web.Application, world: OutsideWorld) -> None:
     app.router.add_get("/page/{name}", pages.show_file)
     app.router.add_get("/customers/{place}", pages.show_customer)
     app.router.add_post("/customers/{place}/write", pages.write)
+    app.router.add_post("/sms", pages.send_sms)
 
 
 class _Pages:
@@ -99,6 +100,24 @@ class _Pages:
             answered = await self._send(customer, by, text, wish)
         except (ClientError, OSError, TimeoutError, aiosmtplib.SMTPException) as error:
             log.warning("a customer's message did not arrive: %s", type(error).__name__)
+            answered = 502
+        return _json({"status": answered}, 200 if answered // 100 == 2 else 502)
+
+    async def send_sms(self, request: web.Request) -> web.StreamResponse:
+        """Anybody writes an SMS: {"sender", "text"}, for `deskbell sms`."""
+        self._check(request)
+        if HEADER not in request.headers:
+            raise web.HTTPForbidden
+        try:
+            wish = orjson.loads(await request.read())
+            sender, text = str(wish["sender"])[:40], str(wish["text"])[:LONGEST_TEXT]
+        except (ValueError, TypeError, KeyError):
+            raise web.HTTPBadRequest from None
+        try:
+            answered = await self._world.twilio.customer_writes(
+                sender, self._world.sms_number, text
+            )
+        except (ClientError, OSError, TimeoutError):
             answered = 502
         return _json({"status": answered}, 200 if answered // 100 == 2 else 502)
 
