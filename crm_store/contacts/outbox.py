@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, case, or_, select, update
+from sqlalchemy import Integer, bindparam, case, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -33,6 +33,8 @@ LONGEST_ERROR = 300
 
 PRECEDENCE = {Purpose.CODE: 0, Purpose.PROMOTION: 2}
 """Who goes before whom; everything else is 1."""
+
+PRECEDENCES = (0, 1, 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,32 +177,16 @@ async def claim(
     To be committed before anything of them goes out.
     """
     moment = now or datetime.now(UTC)
-    due = (
-        select(OutboxMessage.id)
-        .where(
-            OutboxMessage.state == MessageState.WAITING,
-            OutboxMessage.channel == channel,
-            OutboxMessage.due_at <= moment,
-        )
-        .order_by(OutboxMessage.precedence, OutboxMessage.due_at, OutboxMessage.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
     connection = await transaction.session.connection()
-    taken = await connection.execute(
-        update(_table)
-        .where(_table.c.id.in_(due.scalar_subquery()))
-        .values(
-            state=MessageState.SENDING,
-            claimed_by=worker,
-            claimed_until=moment + timedelta(seconds=lease_s),
-            attempts=_table.c.attempts + 1,
-            error="",
-        )
-        .returning(*(_table.c[name] for name in _FIELDS))
-    )
-    rows = [OutboxRecord(**row._mapping) for row in taken]
-    rows.sort(key=lambda row: (PRECEDENCE.get(row.purpose, 1), row.due_at, row.id))
+    rows: list[OutboxRecord] = []
+    for precedence in PRECEDENCES:
+        if len(rows) >= limit:
+            break
+        due = {"of_channel": channel, "of_precedence": precedence, "moment": moment}
+        claimed = {"worker": worker, "until": moment + timedelta(seconds=lease_s)}
+        taken = await connection.execute(_CLAIM, due | claimed | {"room": limit - len(rows)})
+        found = [OutboxRecord(**row._mapping) for row in taken]
+        rows += sorted(found, key=lambda row: (row.due_at, row.id))
     return rows
 
 
@@ -356,7 +342,10 @@ async def delivery(
     if outbox_id is not None:
         query = query.where(OutboxMessage.id == outbox_id)
     elif provider_id:
-        query = query.where(OutboxMessage.provider_id == provider_id)
+        # The partial index is only used where the query says as much.
+        query = query.where(
+            OutboxMessage.provider_id != "", OutboxMessage.provider_id == provider_id
+        )
     else:
         return False
     row = (await transaction.session.scalars(query.limit(1))).one_or_none()
@@ -440,25 +429,30 @@ async def waiting(
 
 async def undecided(database: Database, *, limit: int = 100) -> list[OutboxRecord]:
     """What failed or may have been sent, and waits for a person; the oldest first."""
-    states = [MessageState.FAILED, MessageState.UNCERTAIN]
-    return await _read(database, OutboxMessage.state.in_(states), limit=limit)
+    # As the partial index has it: it is only used where the query says the same.
+    return await _read(database, text("state IN ('failed', 'uncertain')"), limit=limit)
 
 
 async def next_due(database: Database, channel: Channel) -> datetime | None:
     """When the next message of a channel is due or its sender's claim runs out, None if none."""
+    # Each is the first of its index; all together would be sorted each time.
+    asked = [
+        select(OutboxMessage.due_at)
+        .where(
+            OutboxMessage.state == MessageState.WAITING,
+            OutboxMessage.channel == channel,
+            OutboxMessage.precedence == precedence,
+        )
+        .order_by(OutboxMessage.due_at)
+        for precedence in PRECEDENCES
+    ]
+    claimed = (
+        select(OutboxMessage.claimed_until)
+        .where(OutboxMessage.state == MessageState.SENDING, OutboxMessage.channel == channel)
+        .order_by(OutboxMessage.claimed_until)
+    )
     async with database.reading() as session:
-        moments = [
-            await session.scalar(
-                select(column)
-                .where(OutboxMessage.state == state, OutboxMessage.channel == channel)
-                .order_by(column)
-                .limit(1)
-            )
-            for column, state in (
-                (OutboxMessage.due_at, MessageState.WAITING),
-                (OutboxMessage.claimed_until, MessageState.SENDING),
-            )
-        ]
+        moments = [await session.scalar(query.limit(1)) for query in (*asked, claimed)]
     return min((moment for moment in moments if moment is not None), default=None)
 
 
@@ -482,6 +476,33 @@ _INSERT = {
 _WIPED: dict[str, Any] = {
     name: case((_table.c.is_secret, ""), else_=_table.c[name]) for name in ("text", "html")
 }
+# One precedence at a time: what is not due yet would else be passed over again and again.
+_CLAIM = (
+    update(_table)
+    .where(
+        _table.c.id.in_(
+            select(_table.c.id)
+            .where(
+                _table.c.state == MessageState.WAITING,
+                _table.c.channel == bindparam("of_channel", type_=_table.c.channel.type),
+                _table.c.precedence == bindparam("of_precedence"),
+                _table.c.due_at <= bindparam("moment", type_=_table.c.due_at.type),
+            )
+            .order_by(_table.c.due_at, _table.c.id)
+            .limit(bindparam("room", type_=Integer()))
+            .with_for_update(skip_locked=True)
+            .scalar_subquery()
+        )
+    )
+    .values(
+        state=MessageState.SENDING,
+        claimed_by=bindparam("worker"),
+        claimed_until=bindparam("until", type_=_table.c.claimed_until.type),
+        attempts=_table.c.attempts + 1,
+        error="",
+    )
+    .returning(*(_table.c[name] for name in _FIELDS))
+)
 _ACCEPT = (
     update(_table)
     .where(_table.c.id == bindparam("row"))

@@ -43,12 +43,8 @@ class Conversation(Table):
         Index(None, "assigned_to", "state"),
         Index(None, "customer_id", "last_message_at"),
         Index(None, "channel", "address"),
-        Index(
-            "ix_conversations_snoozed",
-            "snoozed_until",
-            postgresql_where=text("state = 'snoozed'"),
-            sqlite_where=text("state = 'snoozed'"),
-        ),
+        Index(None, "state", "last_message_at"),
+        Index(None, "last_message_at"),
     )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
@@ -172,6 +168,12 @@ class OutboxMessage(Table):
             "claimed_until",
             postgresql_where=text("state = 'sending'"),
             sqlite_where=text("state = 'sending'"),
+        ),
+        Index(
+            "ix_outbox_messages_undecided",
+            "id",
+            postgresql_where=text("state IN ('failed', 'uncertain')"),
+            sqlite_where=text("state IN ('failed', 'uncertain')"),
         ),
         Index(None, "message_id"),
         Index(

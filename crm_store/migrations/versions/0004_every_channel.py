@@ -167,12 +167,16 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_index(
-        "ix_conversations_snoozed",
+        op.f("ix_conversations_state_last_message_at"),
         "conversations",
-        ["snoozed_until"],
+        ["state", "last_message_at"],
         unique=False,
-        postgresql_where=sa.text("state = 'snoozed'"),
-        sqlite_where=sa.text("state = 'snoozed'"),
+    )
+    op.create_index(
+        op.f("ix_conversations_last_message_at"),
+        "conversations",
+        ["last_message_at"],
+        unique=False,
     )
     op.create_index(
         op.f("ix_conversations_state_queue_priority"),
@@ -467,6 +471,14 @@ def _widen_what_there_is() -> None:
         unique=False,
         postgresql_where=sa.text("state = 'waiting'"),
         sqlite_where=sa.text("state = 'waiting'"),
+    )
+    op.create_index(
+        "ix_outbox_messages_undecided",
+        "outbox_messages",
+        ["id"],
+        unique=False,
+        postgresql_where=sa.text("state IN ('failed', 'uncertain')"),
+        sqlite_where=sa.text("state IN ('failed', 'uncertain')"),
     )
     op.create_index(
         op.f("ix_outbox_messages_message_id"), "outbox_messages", ["message_id"], unique=False
