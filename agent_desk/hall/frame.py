@@ -206,46 +206,56 @@ class Written:
     language: Language
     house: House
 
-    def day(self, day: date, form: str = "long") -> str:
-        return format_date(day, form, locale=self.language.code)
+    def day(self, day: date) -> Markup:
+        """A day; the page's script writes it in the reader's calendar."""
+        shown = self._digits(format_date(day, "long", locale=self.language.code))
+        return Markup('<time datetime="{}" data-day>{}</time>').format(day.isoformat(), shown)
 
     def weekday(self, day: date) -> str:
         return format_date(day, "EEEE", locale=self.language.code)
 
-    def short_day(self, day: date) -> str:
-        return format_date(day, "d MMM", locale=self.language.code)
-
     def moment(self, at: datetime) -> Markup:
         """A moment with its day and hour; the page's script writes it in the reader's calendar."""
-        shown = format_datetime(at, "medium", tzinfo=self.house.zone, locale=self.language.code)
+        shown = self._digits(
+            format_datetime(at, "medium", tzinfo=self.house.zone, locale=self.language.code)
+        )
         return Markup('<time datetime="{}" data-zone="{}">{}</time>').format(
             at.isoformat(), self.house.time_zone, shown
         )
 
-    def date_of(self, at: datetime) -> str:
+    def date_of(self, at: datetime) -> Markup:
         return self.day(at.astimezone(self.house.zone).date())
 
     def clock(self, at: time | datetime) -> str:
         zone = self.house.zone if isinstance(at, datetime) else None
-        return format_time(at, "short", tzinfo=zone, locale=self.language.code)
+        return self._digits(format_time(at, "short", tzinfo=zone, locale=self.language.code))
 
     def points(self, hundredths: int) -> str:
-        return shown_points(hundredths, self.language.code)
+        return self._digits(shown_points(hundredths, self.language.code))
 
     def moved(self, hundredths: int) -> str:
         """Points with their sign, as a ledger has them."""
         sign = "+" if hundredths > 0 else "\u2212"
-        return sign + shown_points(abs(hundredths), self.language.code)
+        return sign + self.points(abs(hundredths))
 
     def money(self, minor: int, currency: str) -> str:
         amount = Decimal(minor).scaleb(-get_currency_precision(currency))
-        return format_currency(
-            amount, currency, locale=self.language.code, numbering_system="default"
+        return self._digits(
+            format_currency(amount, currency, locale=self.language.code, numbering_system="default")
         )
 
     def whole(self, number: int) -> str:
-        return format_decimal(number, locale=self.language.code, numbering_system="default")
+        return self._digits(
+            format_decimal(number, locale=self.language.code, numbering_system="default")
+        )
 
     def said(self, texts: Mapping[str, str], otherwise: str = "") -> str:
         """What stands there in the reader's language."""
         return title(texts, self.language.code, otherwise)
+
+    def _digits(self, text: str) -> str:
+        # Babel knows Persian's separators and not its digits.
+        return text.translate(_PERSIAN_DIGITS) if self.language.code == "fa" else text
+
+
+_PERSIAN_DIGITS = {ord("0") + digit: ord("۰") + digit for digit in range(10)}

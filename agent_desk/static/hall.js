@@ -1,15 +1,15 @@
 // What makes the hall's pages more pleasant. All of them work without it.
 
 const language = document.documentElement.lang;
-const moments = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
 
+// Days and moments in the reader's own calendar; moments at the house's hour.
 for (const time of document.querySelectorAll("time[datetime]")) {
-  const zone = time.dataset.zone;
   const at = new Date(time.getAttribute("datetime"));
-  const writer = zone
-    ? new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short", timeZone: zone })
-    : moments;
-  time.textContent = writer.format(at);
+  const form =
+    "day" in time.dataset
+      ? { dateStyle: "long", timeZone: "UTC" }
+      : { dateStyle: "medium", timeStyle: "short", timeZone: time.dataset.zone };
+  time.textContent = new Intl.DateTimeFormat(language, form).format(at);
 }
 
 // The newest of a conversation is what one came for.
