@@ -112,7 +112,8 @@ async def test_two_visitors_chat_through_reloads_and_a_cut_network(
     await expect(one.locator(".badge")).to_be_hidden()
 
     await one.context.set_offline(True)
-    for ws in list(desk.app[SOCKETS_OPEN]):
+    still_open: set[Any] = desk.app[SOCKETS_OPEN]
+    for ws in list(still_open):
         await ws.close(code=1012)
     await expect(one.locator(".stand")).to_contain_text("No connection")
     await write(one, "Yes, please")
