@@ -38,7 +38,10 @@ _FILES = {
     "page.js": (FOLDER / "page.js", "text/javascript"),
     "tokens.css": (STATIC_FOLDER / "tokens.css", "text/css"),
 }
-_POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+_POLICY = (
+    "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; "
+    "form-action 'none'"
+)
 
 
 def add_routes(app: web.Application, world: OutsideWorld) -> None:

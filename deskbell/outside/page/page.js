@@ -34,7 +34,7 @@ function shownMail(mail) {
   if (!mail.mine) {
     const answer = made("button", words.answer, "plain");
     answer.type = "button";
-    answer.addEventListener("click", () => beginAnswer(mail));
+    answer.addEventListener("click", () => begin(mail).text.focus());
     line.append(answer);
   }
   return line;
@@ -56,14 +56,14 @@ function show(held) {
   }
 }
 
-function beginAnswer(mail) {
+function begin(mail) {
   answers = mail ? mail.id : "";
   const form = document.querySelector("#mail form");
   const line = form.querySelector(".answering");
   line.hidden = !mail;
   line.querySelector("span").textContent = mail ? `${words.answer}: ${mail.subject}` : "";
   form.subject.hidden = Boolean(mail);
-  form.text.focus();
+  return form;
 }
 
 async function look() {
@@ -84,17 +84,11 @@ async function look() {
 function choose() {
   const customer = chooser.selectedOptions[0];
   version = "";
-  beginAnswerQuietly();
+  begin(null);
   document.querySelector("#sms .address").textContent = customer.dataset.number;
   document.querySelector("#whatsapp .address").textContent = customer.dataset.number;
   document.querySelector("#mail .address").textContent = customer.dataset.mail;
   look();
-}
-
-function beginAnswerQuietly() {
-  const focused = document.activeElement;
-  beginAnswer(null);
-  focused?.focus();
 }
 
 async function write(event) {
@@ -112,7 +106,7 @@ async function write(event) {
     });
     if (!answer.ok) throw new Error(answer.statusText);
     form.reset();
-    if (by === "mail") beginAnswer(null);
+    if (by === "mail") begin(null);
     await look();
   } catch {
     trouble.textContent = words.failed;
@@ -129,7 +123,7 @@ for (const form of document.querySelectorAll("form")) {
     }
   });
 }
-document.querySelector(".answering button").addEventListener("click", () => beginAnswer(null));
+document.querySelector(".answering button").addEventListener("click", () => begin(null).text.focus());
 chooser.addEventListener("change", choose);
 setInterval(look, EVERY_MS);
 choose();
