@@ -34,6 +34,7 @@ export class Conversation {
     this.#page = page;
     this.#answer = new AnswerBox(this.#part("answer"), workplace, this);
     this.#acts = mountActs(this, workplace, page);
+    this.#part("head").addEventListener("click", this.#acts.pressed);
     this.#part("timeline").addEventListener("click", (event) => this.#pressed(event));
   }
 

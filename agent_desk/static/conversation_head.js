@@ -88,7 +88,7 @@ function bar(line, acts) {
   const mine = line.assigned_to === texts.me;
   return el(
     "div",
-    { class: "conversation-acts", role: "toolbar", "aria-label": words.acts.all, onclick: acts.pressed },
+    { class: "conversation-acts", role: "toolbar", "aria-label": words.acts.all },
     open && !mine ? act("take", "person", words.acts.take, "A") : null,
     open && mine ? act("release", "queue", words.acts.release) : null,
     act("assign", "people", words.acts.assign),

@@ -114,7 +114,7 @@ export function lineOf(line, clock, looking, open) {
   const queue = texts.queues[line.queue] ?? line.queue;
   return el(
     "li",
-    { class: "inbox-line", "data-state": line.state, "data-waits": line.waiting_since !== null },
+    { class: "inbox-line", "data-state": line.state, "data-waits": String(line.waiting_since !== null) },
     el(
       "a",
       { href: `/inbox#${line.id}`, "data-id": line.id, ...(open ? { "aria-current": "true" } : {}) },

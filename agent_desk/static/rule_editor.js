@@ -244,7 +244,7 @@ const order = ({ at, who, subject, verdict }) => ({ at, who, subject, verdict })
 function line(one) {
   return el(
     "tr",
-    { "data-holds": one.holds },
+    { "data-holds": String(one.holds) },
     el("td", {}, el("time", { datetime: iso(one.at) }, exactMoment(one.at))),
     el("td", { dir: "auto" }, el("bdi", {}, one.who)),
     el("td", { dir: "auto" }, el("a", { href: `/inbox#${one.conversation}`, target: "_blank" }, one.subject || "–")),

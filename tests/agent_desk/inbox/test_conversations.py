@@ -10,7 +10,7 @@ import pytest
 
 from channels.inbox import IncomingFile
 from crm_store import audit
-from crm_store.contacts import conversations, messages, outbox
+from crm_store.contacts import conversations, messages, sending
 from crm_store.contacts.messages import MessageRecord
 from crm_store.knowledge import canned_texts
 from crm_store.models import Channel, ConversationState, MessageState
@@ -433,8 +433,8 @@ async def test_a_message_that_failed_is_sent_again(desk: RunningDesk, lin: Visit
     assert (await lin.post(path))[0] == 409
     in_time = datetime.now(UTC) + timedelta(minutes=1)
     async with desk.database.transaction() as transaction:
-        await outbox.claim(transaction, Channel.MAIL, "worker", limit=1, lease_s=60, now=in_time)
-        await outbox.refused(transaction, delivery.outbox_id, error="550 no such user")
+        await sending.claim(transaction, Channel.MAIL, "worker", limit=1, lease_s=60, now=in_time)
+        await sending.refused(transaction, delivery.outbox_id, error="550 no such user")
     entry = (await shown(lin, one))["entries"][-1]
     assert (entry["delivery"]["state"], entry["delivery"]["error"]) == (
         "failed",

@@ -9,8 +9,8 @@ import pytest
 from playwright.async_api import Page, expect
 
 from channels.inbox import IncomingFile
-from crm_store.contacts import conversations, messages, outbox
-from crm_store.contacts.outbox import AcceptedMessage
+from crm_store.contacts import conversations, messages, sending
+from crm_store.contacts.sending import AcceptedMessage
 from crm_store.knowledge import canned_texts
 from crm_store.models import Channel, ConversationState
 from tests.agent_desk.browser_fixtures import NARROW, Chromium, chrome
@@ -35,11 +35,11 @@ async def goes_out(desk: RunningDesk, channel: Channel) -> int:
     """The sender of that channel takes what waits, as if its seconds were over."""
     in_time = datetime.now(UTC) + timedelta(minutes=1)
     async with desk.database.transaction() as transaction:
-        taken = await outbox.claim(
+        taken = await sending.claim(
             transaction, channel, "worker", limit=10, lease_s=60, now=in_time
         )
     async with desk.database.transaction() as transaction:
-        await outbox.accepted(
+        await sending.accepted(
             transaction, [AcceptedMessage(id=row.id, provider_id=f"p{row.id}") for row in taken]
         )
     return len(taken)
