@@ -33,10 +33,12 @@ WHO = {
     Access.SUPERVISORS: "supervisors",
     Access.SUPERVISORS_OR_LOOPBACK: "supervisors, and this machine",
 }
+ELSEWHERE = ("/api/", "/setup", "/hall", "/hooks", "/chat")
 PARTS = (
-    ("Pages", lambda route: not route.path.startswith(("/api/", "/setup", "/hall", "/hooks"))),
+    ("Pages", lambda route: not route.path.startswith(ELSEWHERE)),
     ("Set-up", lambda route: route.path.startswith("/setup")),
     ("The customers' hall", lambda route: route.path.startswith("/hall")),
+    ("The chat", lambda route: route.path.startswith("/chat")),
     ("Webhooks", lambda route: route.path.startswith("/hooks")),
     ("Data", lambda route: route.path.startswith("/api/")),
 )

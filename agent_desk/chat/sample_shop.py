@@ -25,7 +25,7 @@ PICTURES = ("bag", "hanger", "gift", "tag", "parcel", "basket")
 
 
 async def show_shop(request: web.Request) -> web.StreamResponse:
-    """GET /demo/shop."""
+    """GET /demo/shop: a page of a shop that there is not, to try the chat on."""
     if not chat_of(request).demo_shop:
         raise web.HTTPNotFound
     database = request.app[PARTS].database
