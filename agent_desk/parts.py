@@ -19,7 +19,7 @@ from channels.attachments import AttachmentFiles
 from channels.chat.chats import ChatHub
 from channels.chat.leaving import Leaving
 from channels.chat.proof import Proof
-from channels.inbox import Incoming, Received
+from channels.incoming import Incoming, Received
 from crm_store.bus import Bus
 from crm_store.contacts.recordings import RecordingRecord
 from crm_store.database import Database

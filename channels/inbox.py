@@ -21,7 +21,7 @@ from channels import belonging, rule_runs
 from channels.arrangements import Arrangement, Arrangements
 from channels.attachments import AttachmentFiles, KeptFile
 from channels.belonging import Person
-from channels.incoming import Incoming, IncomingFile, Received
+from channels.incoming import Incoming, Received
 from channels.later_rules import LaterRules
 from channels.rule_runs import Trial, plan_of
 from channels.rules import Rule, Written, decide
@@ -31,8 +31,6 @@ from crm_store.database import Database, Transaction
 from crm_store.jobs import Subscribers
 from crm_store.models import Conversation, RuleMoment
 from crm_store.people import identity
-
-__all__ = ["Hook", "Inbox", "Incoming", "IncomingFile", "Received"]
 
 Hook = Callable[[Transaction, Incoming, int, int], Awaitable[bool]]
 """Looks at a message that was just kept (its id, then its conversation's), in the same transaction;

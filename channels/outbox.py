@@ -14,29 +14,10 @@ from collections.abc import Mapping, Sequence
 
 from channels.attachments import AttachmentFiles
 from channels.carrier import Carrier, Figures
-from channels.senders import (
-    Accepted,
-    NotNow,
-    Outgoing,
-    OutgoingFile,
-    Refused,
-    Sender,
-    mail_message_id,
-)
+from channels.senders import Sender
 from crm_store.database import Database
 from crm_store.facts import Fact, MessageWanted
 from crm_store.models import Channel
-
-__all__ = [
-    "Accepted",
-    "NotNow",
-    "Outbox",
-    "Outgoing",
-    "OutgoingFile",
-    "Refused",
-    "Sender",
-    "mail_message_id",
-]
 
 
 class Outbox:

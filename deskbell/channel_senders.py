@@ -18,7 +18,7 @@ from channels.mail.mail_sender import MailSender, SmtpServer
 from channels.messengers.messenger import Messenger, MessengerSender
 from channels.messengers.wechat import WeChat, WeChatApi
 from channels.messengers.whatsapp import WhatsApp
-from channels.outbox import OutgoingFile, Sender
+from channels.senders import OutgoingFile, Sender
 from channels.sms.segments import Price
 from channels.sms.smpp_link import MessageCentre
 from channels.sms.smpp_sender import SmppSms

@@ -16,7 +16,7 @@ from agent_desk.entrance.visitor import PARTS, id_in, json_answer
 from channels.attachments import sniffed, why_refused
 from channels.chat.chats import CannotWrite
 from channels.chat.shown import own_messages
-from channels.inbox import IncomingFile
+from channels.incoming import IncomingFile
 from crm_store.contacts import attachments, messages
 
 LARGEST_FILE = 10_000_000

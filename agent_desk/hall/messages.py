@@ -18,7 +18,7 @@ from agent_desk.hall.frame import Form, done, form_of, hall_page
 from agent_desk.hall.orders import key_of, new_key
 from agent_desk.hall.visitor import HALL, customer
 from agent_desk.languages import Language
-from channels.inbox import Incoming
+from channels.incoming import Incoming
 from crm_store.contacts import conversation_lists, conversations, messages
 from crm_store.contacts.conversation_lists import InboxView
 from crm_store.contacts.conversations import ConversationRecord

@@ -22,7 +22,7 @@ from weakref import WeakValueDictionary
 from channels.chat.shown import Document, me, own_messages, shown
 from channels.chat.topics import Topics
 from channels.chat.visitors import suggest_owner
-from channels.inbox import Incoming, IncomingFile, Received
+from channels.incoming import Incoming, IncomingFile, Received
 from crm_store import audit
 from crm_store.bus import Bus
 from crm_store.contacts import chat_sessions, chat_waits, conversations, messages

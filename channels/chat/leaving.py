@@ -17,7 +17,7 @@ from babel.dates import format_date, format_time
 
 from channels.chat.chats import to_its_end
 from channels.chat.shown import own_messages
-from channels.outbox import mail_message_id
+from channels.senders import mail_message_id
 from crm_store import audit
 from crm_store.contacts import chat_sessions, conversations, messages, outbox
 from crm_store.contacts.chat_sessions import ChatSessionRecord

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Final
 
 from channels.fax.pages import Pages, Unusable
-from channels.inbox import Inbox, Incoming, IncomingFile
+from channels.inbox import Inbox
+from channels.incoming import Incoming, IncomingFile
 from crm_store.contacts import faxes
 from crm_store.contacts.faxes import FaxFile
 from crm_store.database import Database

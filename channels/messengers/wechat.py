@@ -22,7 +22,7 @@ from xml.parsers import expat
 import aiohttp
 import orjson
 
-from channels.inbox import Incoming
+from channels.incoming import Incoming
 from channels.late_files import FileAtProvider, GoneForEver, LateFiles
 from channels.messengers.messenger import last_heard, pieces
 from channels.senders import Accepted, NotNow, Outgoing, OutgoingFile, Refused

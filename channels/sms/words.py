@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from channels.answering import CannotAnswer, answer
-from channels.inbox import Incoming
+from channels.incoming import Incoming
 from crm_store import audit
 from crm_store.contacts import conversations
 from crm_store.database import Transaction

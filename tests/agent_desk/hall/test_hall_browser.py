@@ -9,7 +9,7 @@ from playwright.async_api import Page, expect
 
 from agent_desk.hall.visitor import HALL_COOKIE
 from agent_desk.languages import NAMES
-from channels.inbox import Incoming
+from channels.incoming import Incoming
 from crm_store.contacts import messages
 from crm_store.contacts.messages import NewMessage
 from crm_store.models import Channel

@@ -16,7 +16,7 @@ from agent_desk.app import ROUTES
 from agent_desk.entrance.gate import Access, Route
 from agent_desk.entrance.visitor import SESSION_COOKIE
 from agent_desk.hall.visitor import HALL, HALL_COOKIE, in_hall
-from channels.inbox import Incoming
+from channels.incoming import Incoming
 from crm_store.contacts import callbacks
 from crm_store.contacts.callbacks import NewCallback
 from crm_store.models import Channel

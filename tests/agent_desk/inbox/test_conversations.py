@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from channels.inbox import IncomingFile
+from channels.incoming import IncomingFile
 from crm_store import audit
 from crm_store.contacts import conversations, messages, sending
 from crm_store.contacts.messages import MessageRecord

@@ -12,7 +12,8 @@ import pytest
 from playwright.async_api import Page, expect
 
 from channels import answering
-from channels.inbox import Inbox, IncomingFile
+from channels.inbox import Inbox
+from channels.incoming import IncomingFile
 from channels.mail.parsing import parse
 from crm_store.contacts import conversations, inbox_rules
 from crm_store.contacts.inbox_rules import NewRule

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.async_api import Page, expect
 
-from channels.inbox import IncomingFile
+from channels.incoming import IncomingFile
 from crm_store.contacts import conversations, messages, sending
 from crm_store.contacts.sending import AcceptedMessage
 from crm_store.knowledge import canned_texts

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from channels.attachments import AttachmentFiles
-from channels.inbox import Inbox, Incoming, IncomingFile
+from channels.inbox import Inbox
+from channels.incoming import Incoming, IncomingFile
 from crm_store.models import Channel
 from tests.agent_desk.conftest import RunningDesk
 

@@ -8,7 +8,7 @@ import pytest
 
 from channels.answering import answer, note
 from channels.chat.chats import LONGEST_TEXT, CannotWrite
-from channels.inbox import IncomingFile
+from channels.incoming import IncomingFile
 from crm_store.contacts import chat_sessions, conversations, messages, threads
 from crm_store.contacts.chat_sessions import ChatSessionRecord
 from crm_store.contacts.messages import NewMessage

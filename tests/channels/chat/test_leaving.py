@@ -9,7 +9,7 @@ import pytest
 
 from channels.answering import answer
 from channels.chat.leaving import LONGEST_SMS, Leaving
-from channels.inbox import Incoming
+from channels.incoming import Incoming
 from crm_store.contacts import chat_sessions, messages, outbox
 from crm_store.contacts.chat_sessions import ChatSessionRecord
 from crm_store.models import Channel, Purpose
