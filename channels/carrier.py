@@ -29,9 +29,10 @@ from channels.senders import (
     Sender,
     mail_message_id,
 )
-from crm_store.contacts import attachments, outbox
+from crm_store.contacts import attachments, sending
 from crm_store.contacts.attachments import FileRecord
-from crm_store.contacts.outbox import AcceptedMessage, OutboxRecord
+from crm_store.contacts.outbox import OutboxRecord
+from crm_store.contacts.sending import AcceptedMessage
 from crm_store.database import Database, Transaction, is_away
 from crm_store.models import Agent, Channel, Message, Purpose
 from crm_store.people import preferences
@@ -166,7 +167,7 @@ class Carrier:
             return False
         if self._may_be_more:
             return True
-        due = await outbox.next_due(self._database, self.channel)
+        due = await sending.next_due(self._database, self.channel)
         return due is not None and due <= datetime.now(UTC)
 
     async def _hold_on(self, transaction: Transaction, now: float) -> None:
@@ -175,17 +176,17 @@ class Carrier:
             self._prolong_at = now + self._lease_s / 3
             until = datetime.now(UTC) + timedelta(seconds=self._lease_s)
             if self._sending:
-                await outbox.prolong(transaction, list(self._sending), self._worker, until)
+                await sending.prolong(transaction, list(self._sending), self._worker, until)
         if now >= self._look_back_at:
             self._look_back_at = now + min(LOOK_BACK_S, self._lease_s / 4)
-            await outbox.take_back(
+            await sending.take_back(
                 transaction, self.channel, recognises_repeats=self._sender.recognises_repeats
             )
 
     async def _claim(self, transaction: Transaction, free: int) -> list[OutboxRecord]:
         if free <= 0:
             return []
-        return await outbox.claim(
+        return await sending.claim(
             transaction, self.channel, self._worker, limit=free, lease_s=self._lease_s
         )
 
@@ -204,9 +205,9 @@ class Carrier:
             attached = [files[number] for number in row.attachment_ids if number in files]
             if row.id in unwanted:
                 self._figures.not_wanted += 1
-                await outbox.refused(transaction, row.id, error=OPTED_OUT)
+                await sending.refused(transaction, row.id, error=OPTED_OUT)
             elif len(attached) < len(row.attachment_ids):
-                await outbox.refused(transaction, row.id, error=NO_FILE)
+                await sending.refused(transaction, row.id, error=NO_FILE)
             else:
                 own = names.get(row.message_id or 0) or mail_message_id(
                     row.idempotency_key, row.our_address
@@ -283,21 +284,21 @@ class Carrier:
             elif isinstance(result, NotNow):
                 await _put_off(transaction, row, result)
             elif isinstance(result, Refused):
-                await outbox.refused(transaction, row.id, error=result.why)
+                await sending.refused(transaction, row.id, error=result.why)
                 kind = REACHED_AT.get(row.channel)
                 if result.bad_address and kind is not None:
                     await preferences.mark_trouble(
                         transaction, kind, row.recipient, Trouble.INVALID
                     )
             else:
-                await outbox.unsure(
+                await sending.unsure(
                     transaction,
                     row.id,
                     error=result,
                     recognises_repeats=self._sender.recognises_repeats,
                     wait_s=AFTER_UNSURE_S,
                 )
-        await outbox.accepted(transaction, accepted)
+        await sending.accepted(transaction, accepted)
 
     def _count(self, outcomes: Sequence[_Outcome]) -> None:
         for one in outcomes:
@@ -334,10 +335,10 @@ async def _put_off(transaction: Transaction, row: OutboxRecord, answered: NotNow
     """Again later, each time twice as much; after days, people should know."""
     tried_for = CODE_TRIED_FOR if row.purpose is Purpose.CODE else TRIED_FOR
     if datetime.now(UTC) - row.written_at > tried_for:
-        await outbox.refused(transaction, row.id, error=answered.why)
+        await sending.refused(transaction, row.id, error=answered.why)
         return
     doubled = answered.wait_s * 2 ** min(row.attempts - 1, 10)
-    await outbox.not_now(
+    await sending.not_now(
         transaction,
         row.id,
         wait_s=max(answered.wait_s, min(LONGEST_WAIT_S, doubled)),

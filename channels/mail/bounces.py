@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from channels.mail import mail_headers
 from channels.mail.parsing import read_message
 from crm_store import audit
-from crm_store.contacts import outbox
+from crm_store.contacts import outbox, sending
 from crm_store.database import Transaction
 from crm_store.models import (
     Channel,
@@ -167,7 +167,7 @@ async def apply(transaction: Transaction, report: Report) -> Reported | None:
             reason="complaint",
         )
     elif report.is_final:
-        await outbox.delivery(
+        await sending.delivery(
             transaction,
             state=MessageState.FAILED,
             outbox_id=reported.outbox_id,

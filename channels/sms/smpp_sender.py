@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import SQLAlchemyError
 
-from channels.inbox import Incoming
+from channels.incoming import Incoming
 from channels.senders import Accepted, NotNow, Outgoing, Refused
 from channels.sms.segments import Price, plain, split
 from channels.sms.smpp_link import (
@@ -41,7 +41,7 @@ from channels.sms.smpp_messages import (
     receipt_in,
     text_of,
 )
-from crm_store.contacts import outbox
+from crm_store.contacts import sending
 from crm_store.database import Database, Transaction
 from crm_store.models import Channel, Conversation, Message, SmsPart
 from crm_store.people.phone_numbers import to_e164
@@ -173,7 +173,7 @@ class SmppSms:
         for _ in range(QUICK_RECEIPT_TRIES if is_fresh else 1):
             for provider_id in spellings:
                 async with self._database.transaction() as transaction:
-                    if await outbox.delivery(
+                    if await sending.delivery(
                         transaction,
                         state=receipt.state,
                         provider_id=provider_id,

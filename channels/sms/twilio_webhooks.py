@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 from twilio.request_validator import RequestValidator
 
-from channels.inbox import Incoming
+from channels.incoming import Incoming
 from channels.late_files import MOST_FILES, FileAtProvider, GoneForEver, LateFiles
 from channels.sms.twilio_account import NotOurFile, TwilioAccount
-from crm_store.contacts import outbox
+from crm_store.contacts import sending
 from crm_store.database import Database
 from crm_store.models import Channel, MessageState
 from crm_store.people.phone_numbers import to_e164
@@ -87,7 +87,7 @@ class TwilioWebhooks:
             return
         error = re.sub(r"[^0-9]", "", fields.get("ErrorCode", ""))[:6]
         async with self._database.transaction() as transaction:
-            await outbox.delivery(
+            await sending.delivery(
                 transaction,
                 state=state,
                 provider_id=sid,

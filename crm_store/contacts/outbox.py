@@ -1,10 +1,8 @@
 """The outbox: messages that are to go out, each once.
 
 Owns that a message is written with what it follows from, under a key that makes it one message
-however often it is asked for; and the row's way: waiting, sending under a worker's claim, sent,
-delivered, failed, or uncertain. A row is "sending" and committed before a byte of it goes out, so
-whoever finds one whose claim ran out knows that it may have arrived. Sends nothing itself: that is
-the channels'.
+however often it is asked for, and what people decide about one that did not get there. `sending`
+has its way there; the channels send.
 """
 
 from __future__ import annotations
@@ -12,10 +10,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Integer, bindparam, case, or_, select, text, update
+from sqlalchemy import case, select, text, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -71,17 +69,6 @@ class OutboxRecord:
     is_secret: bool
     sent_at: datetime | None
     delivered_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AcceptedMessage:
-    """The other side has row `id`, and calls it `provider_id`. Costs in millionths."""
-
-    id: int
-    provider_id: str = ""
-    segments: int | None = None
-    cost_micros: int | None = None
-    cost_currency: str = ""
 
 
 # ---- writing -------------------------------------------------------------------------------------
@@ -153,223 +140,11 @@ async def write(
     )
     outbox_id = written.scalar_one_or_none()
     if outbox_id is None:
-        known = await connection.execute(select(_table.c.id).where(_table.c.idempotency_key == key))
+        known = await connection.execute(select(TABLE.c.id).where(TABLE.c.idempotency_key == key))
         return int(known.scalar_one())
     outbox_id = int(outbox_id)
     await transaction.emit(MessageWanted(message_id=outbox_id, channel=channel.value))
     return outbox_id
-
-
-# ---- the way of a row ----------------------------------------------------------------------------
-
-
-async def claim(
-    transaction: Transaction,
-    channel: Channel,
-    worker: str,
-    *,
-    limit: int,
-    lease_s: float,
-    now: datetime | None = None,
-) -> list[OutboxRecord]:
-    """Take up to `limit` messages that are due; they are "sending" for so many seconds.
-
-    To be committed before anything of them goes out.
-    """
-    moment = now or datetime.now(UTC)
-    connection = await transaction.session.connection()
-    rows: list[OutboxRecord] = []
-    for precedence in PRECEDENCES:
-        if len(rows) >= limit:
-            break
-        due = {"of_channel": channel, "of_precedence": precedence, "moment": moment}
-        claimed = {"worker": worker, "until": moment + timedelta(seconds=lease_s)}
-        taken = await connection.execute(_CLAIM, due | claimed | {"room": limit - len(rows)})
-        found = [OutboxRecord(**row._mapping) for row in taken]
-        rows += sorted(found, key=lambda row: (row.due_at, row.id))
-    return rows
-
-
-async def accepted(
-    transaction: Transaction, messages: Sequence[AcceptedMessage], *, now: datetime | None = None
-) -> None:
-    """The other side has these. News of delivery may have been quicker; they stand."""
-    if not messages:
-        return
-    moment = now or datetime.now(UTC)
-    connection = await transaction.session.connection()
-    await connection.execute(
-        _ACCEPT,
-        [
-            {
-                "row": one.id,
-                "provider": one.provider_id,
-                "of_segments": one.segments,
-                "cost": one.cost_micros,
-                "currency": one.cost_currency,
-                "moment": moment,
-            }
-            for one in messages
-        ],
-    )
-    await _tell(transaction, [one.id for one in messages])
-
-
-async def not_now(
-    transaction: Transaction,
-    outbox_id: int,
-    *,
-    wait_s: float,
-    error: str,
-    now: datetime | None = None,
-) -> None:
-    """It is certain that nothing was accepted: it waits again."""
-    moment = now or datetime.now(UTC)
-    await _change(
-        transaction,
-        outbox_id,
-        state=MessageState.WAITING,
-        due_at=moment + timedelta(seconds=wait_s),
-        error=error[:LONGEST_ERROR],
-    )
-
-
-async def refused(transaction: Transaction, outbox_id: int, *, error: str) -> None:
-    """The other side will never take it."""
-    await _change(
-        transaction, outbox_id, state=MessageState.FAILED, error=error[:LONGEST_ERROR], **_WIPED
-    )
-
-
-async def unsure(
-    transaction: Transaction,
-    outbox_id: int,
-    *,
-    error: str,
-    recognises_repeats: bool,
-    wait_s: float = 0,
-    now: datetime | None = None,
-) -> MessageState:
-    """Nobody knows whether it was accepted: it is sent once more, marked as a repeat. If it was one
-    already, and the other side does not recognise repeats, it is a person's to decide; the state
-    says which."""
-    row = await transaction.session.get(
-        OutboxMessage, outbox_id, with_for_update=True, populate_existing=True
-    )
-    if row is None or row.state is not MessageState.SENDING:
-        return row.state if row is not None else MessageState.CANCELLED
-    moment = now or datetime.now(UTC)
-    again = recognises_repeats or row.repeats == 0
-    row.error = error[:LONGEST_ERROR]
-    row.claimed_by, row.claimed_until = "", None
-    if again:
-        row.state = MessageState.WAITING
-        row.due_at = moment + timedelta(seconds=wait_s)
-        row.repeats += 1
-    else:
-        row.state = MessageState.UNCERTAIN
-    await transaction.session.flush()
-    await _tell(transaction, [outbox_id])
-    return row.state
-
-
-async def take_back(
-    transaction: Transaction,
-    channel: Channel,
-    *,
-    recognises_repeats: bool,
-    limit: int = 500,
-    now: datetime | None = None,
-) -> list[tuple[int, MessageState]]:
-    """Messages whose worker was killed while it sent them: what becomes of each (see `unsure`)."""
-    moment = now or datetime.now(UTC)
-    lost = await transaction.session.scalars(
-        select(OutboxMessage.id)
-        .where(
-            OutboxMessage.state == MessageState.SENDING,
-            OutboxMessage.channel == channel,
-            OutboxMessage.claimed_until <= moment,
-        )
-        .order_by(OutboxMessage.claimed_until)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    return [
-        (
-            outbox_id,
-            await unsure(
-                transaction,
-                outbox_id,
-                error="the sender stopped half-way",
-                recognises_repeats=recognises_repeats,
-                now=moment,
-            ),
-        )
-        for outbox_id in lost.all()
-    ]
-
-
-async def prolong(
-    transaction: Transaction, outbox_ids: Sequence[int], worker: str, until: datetime
-) -> None:
-    """The worker is still at these."""
-    await transaction.session.execute(
-        update(OutboxMessage)
-        .where(
-            OutboxMessage.id.in_(outbox_ids),
-            OutboxMessage.state == MessageState.SENDING,
-            OutboxMessage.claimed_by == worker,
-        )
-        .values(claimed_until=until)
-    )
-
-
-async def delivery(
-    transaction: Transaction,
-    *,
-    state: MessageState,
-    provider_id: str = "",
-    outbox_id: int | None = None,
-    error: str = "",
-    cost_micros: int | None = None,
-    cost_currency: str = "",
-    now: datetime | None = None,
-) -> bool:
-    """News of a message on its way, by what the provider calls it or by our row; False if there is
-    no such message. News that come late or twice change nothing: what was delivered stays so."""
-    moment = now or datetime.now(UTC)
-    query = select(OutboxMessage).with_for_update()
-    if outbox_id is not None:
-        query = query.where(OutboxMessage.id == outbox_id)
-    elif provider_id:
-        # The partial index is only used where the query says as much.
-        query = query.where(
-            OutboxMessage.provider_id != "", OutboxMessage.provider_id == provider_id
-        )
-    else:
-        return False
-    row = (await transaction.session.scalars(query.limit(1))).one_or_none()
-    if row is None:
-        return False
-    if cost_micros is not None:
-        row.cost_micros, row.cost_currency = cost_micros, cost_currency
-    row.provider_id = row.provider_id or provider_id
-    before = row.state
-    if before not in (MessageState.DELIVERED, MessageState.CANCELLED, state):
-        if state is MessageState.SENT and before is not MessageState.FAILED:
-            row.state, row.sent_at = state, row.sent_at or moment
-        elif state is MessageState.DELIVERED:
-            row.state, row.delivered_at = state, moment
-            row.sent_at = row.sent_at or moment
-            row.error = ""
-        elif state is MessageState.FAILED:
-            row.state, row.error = state, error[:LONGEST_ERROR]
-    if row.is_secret and row.state is not MessageState.SENDING:
-        row.text = row.html = ""
-    await transaction.session.flush()
-    if row.state is not before:
-        await _tell(transaction, [row.id])
-    return True
 
 
 # ---- what people do ------------------------------------------------------------------------------
@@ -383,7 +158,7 @@ async def cancel(transaction: Transaction, outbox_id: int, *, actor: str) -> boo
         "cancelled",
         actor=actor,
         states=[MessageState.WAITING, MessageState.UNCERTAIN, MessageState.FAILED],
-        values={"state": MessageState.CANCELLED} | _WIPED,
+        values={"state": MessageState.CANCELLED} | WIPED,
     )
 
 
@@ -402,8 +177,8 @@ async def send_again(transaction: Transaction, outbox_id: int, *, actor: str) ->
             "due_at": datetime.now(UTC),
             "attempts": 0,
             "repeats": case(
-                (_table.c.state == MessageState.UNCERTAIN, _table.c.repeats + 1),
-                else_=_table.c.repeats,
+                (TABLE.c.state == MessageState.UNCERTAIN, TABLE.c.repeats + 1),
+                else_=TABLE.c.repeats,
             ),
         },
     )
@@ -433,31 +208,8 @@ async def undecided(database: Database, *, limit: int = 100) -> list[OutboxRecor
     return await _read(database, text("state IN ('failed', 'uncertain')"), limit=limit)
 
 
-async def next_due(database: Database, channel: Channel) -> datetime | None:
-    """When the next message of a channel is due or its sender's claim runs out, None if none."""
-    # Each is the first of its index; all together would be sorted each time.
-    asked = [
-        select(OutboxMessage.due_at)
-        .where(
-            OutboxMessage.state == MessageState.WAITING,
-            OutboxMessage.channel == channel,
-            OutboxMessage.precedence == precedence,
-        )
-        .order_by(OutboxMessage.due_at)
-        for precedence in PRECEDENCES
-    ]
-    claimed = (
-        select(OutboxMessage.claimed_until)
-        .where(OutboxMessage.state == MessageState.SENDING, OutboxMessage.channel == channel)
-        .order_by(OutboxMessage.claimed_until)
-    )
-    async with database.reading() as session:
-        moments = [await session.scalar(query.limit(1)) for query in (*asked, claimed)]
-    return min((moment for moment in moments if moment is not None), default=None)
-
-
 async def _read(database: Database, *conditions: Any, limit: int = 1) -> list[OutboxRecord]:
-    columns = [_table.c[name] for name in _FIELDS]
+    columns = [TABLE.c[name] for name in FIELDS]
     query = select(*columns).where(*conditions).order_by(OutboxMessage.id).limit(limit)
     async with database.reading() as session:
         return [OutboxRecord(**row._mapping) for row in await session.execute(query)]
@@ -465,87 +217,17 @@ async def _read(database: Database, *conditions: Any, limit: int = 1) -> list[Ou
 
 # ---- how -----------------------------------------------------------------------------------------
 
-_FIELDS = tuple(OutboxRecord.__dataclass_fields__)
-_table: Any = OutboxMessage.__table__
+FIELDS = tuple(OutboxRecord.__dataclass_fields__)
+TABLE: Any = OutboxMessage.__table__
 _INSERT = {
-    name: make(_table)
+    name: make(TABLE)
     .on_conflict_do_nothing(index_elements=["idempotency_key"])
-    .returning(_table.c.id)
+    .returning(TABLE.c.id)
     for name, make in (("sqlite", sqlite_insert), ("postgresql", postgresql_insert))
 }
-_WIPED: dict[str, Any] = {
-    name: case((_table.c.is_secret, ""), else_=_table.c[name]) for name in ("text", "html")
+WIPED: dict[str, Any] = {
+    name: case((TABLE.c.is_secret, ""), else_=TABLE.c[name]) for name in ("text", "html")
 }
-# One precedence at a time: what is not due yet would else be passed over again and again.
-_CLAIM = (
-    update(_table)
-    .where(
-        _table.c.id.in_(
-            select(_table.c.id)
-            .where(
-                _table.c.state == MessageState.WAITING,
-                _table.c.channel == bindparam("of_channel", type_=_table.c.channel.type),
-                _table.c.precedence == bindparam("of_precedence"),
-                _table.c.due_at <= bindparam("moment", type_=_table.c.due_at.type),
-            )
-            .order_by(_table.c.due_at, _table.c.id)
-            .limit(bindparam("room", type_=Integer()))
-            .with_for_update(skip_locked=True)
-            .scalar_subquery()
-        )
-    )
-    .values(
-        state=MessageState.SENDING,
-        claimed_by=bindparam("worker"),
-        claimed_until=bindparam("until", type_=_table.c.claimed_until.type),
-        attempts=_table.c.attempts + 1,
-        error="",
-    )
-    .returning(*(_table.c[name] for name in _FIELDS))
-)
-_ACCEPT = (
-    update(_table)
-    .where(_table.c.id == bindparam("row"))
-    .values(
-        state=case(
-            (
-                or_(
-                    _table.c.state == MessageState.SENDING,
-                    _table.c.state == MessageState.WAITING,
-                ),
-                MessageState.SENT.value,
-            ),
-            else_=_table.c.state,
-        ),
-        provider_id=case(
-            (_table.c.provider_id == "", bindparam("provider")), else_=_table.c.provider_id
-        ),
-        segments=bindparam("of_segments"),
-        cost_micros=case(
-            (_table.c.cost_micros.is_(None), bindparam("cost", type_=_table.c.cost_micros.type)),
-            else_=_table.c.cost_micros,
-        ),
-        cost_currency=case(
-            (_table.c.cost_micros.is_(None), bindparam("currency")),
-            else_=_table.c.cost_currency,
-        ),
-        sent_at=bindparam("moment"),
-        claimed_by="",
-        claimed_until=None,
-        **_WIPED,
-    )
-)
-
-
-async def _change(transaction: Transaction, outbox_id: int, **values: Any) -> None:
-    """Change a row that is being sent; one that a person or news of it took on stays."""
-    await transaction.session.execute(
-        update(OutboxMessage)
-        .where(OutboxMessage.id == outbox_id, OutboxMessage.state == MessageState.SENDING)
-        .values(claimed_by="", claimed_until=None, **values)
-        .execution_options(synchronize_session=False)
-    )
-    await _tell(transaction, [outbox_id])
 
 
 async def _decide(
@@ -577,11 +259,11 @@ async def _decide(
     )
     if values["state"] is MessageState.WAITING:
         await transaction.emit(MessageWanted(message_id=outbox_id, channel=row.channel.value))
-    await _tell(transaction, [outbox_id])
+    await tell(transaction, [outbox_id])
     return True
 
 
-async def _tell(transaction: Transaction, outbox_ids: Sequence[int]) -> None:
+async def tell(transaction: Transaction, outbox_ids: Sequence[int]) -> None:
     """DeliveryChanged for those that are messages of a conversation."""
     rows = await transaction.session.execute(
         select(

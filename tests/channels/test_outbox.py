@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 from channels.attachments import AttachmentFiles
 from channels.outbox import Outbox
 from channels.senders import Accepted, NotNow, Outgoing, Refused, mail_message_id
-from crm_store.contacts import attachments, outbox
+from crm_store.contacts import attachments, outbox, sending
 from crm_store.contacts.attachments import NewFile
 from crm_store.contacts.outbox import OutboxRecord
 from crm_store.database import Database
@@ -263,7 +263,7 @@ async def test_what_a_killed_process_was_sending_is_taken_up_after_its_lease(
 ) -> None:
     outbox_id = await write(database)
     async with database.transaction() as transaction:
-        await outbox.claim(transaction, Channel.MAIL, "the dead", limit=5, lease_s=0.0)
+        await sending.claim(transaction, Channel.MAIL, "the dead", limit=5, lease_s=0.0)
     side = OtherSide()
     async with carrying(database, files, side, poll_s=0.05, lease_s=1.0):
         row = await settled(database, outbox_id, MessageState.SENT)

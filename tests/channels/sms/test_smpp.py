@@ -13,16 +13,16 @@ import pytest
 import smpp34
 from sqlalchemy import select
 
-from channels.inbox import Incoming
+from channels.incoming import Incoming
 from channels.senders import NotNow, Outgoing, Refused
 from channels.sms.segments import Alphabet, Price, decode_gsm, encode, split
 from channels.sms.smpp_link import LinkDown, SubmitRefused
 from channels.sms.smpp_messages import contents_of
 from channels.sms.smpp_sender import SmppSms
-from crm_store.contacts import outbox
+from crm_store.contacts import outbox, sending
 from crm_store.contacts.conversations import NewConversation, open_conversation
 from crm_store.contacts.messages import NewMessage, store
-from crm_store.contacts.outbox import AcceptedMessage
+from crm_store.contacts.sending import AcceptedMessage
 from crm_store.database import Database
 from crm_store.models import Channel, Message, MessageState, OutboxMessage, SmsPart
 from crm_store.signals import Direction
@@ -201,8 +201,8 @@ async def test_a_receipt_says_that_it_was_delivered(
         outbox_id = await outbox.write(
             transaction, channel=Channel.SMS, to=CUSTOMER, text="Your parcel is here"
         )
-        await outbox.claim(transaction, Channel.SMS, "test", limit=1, lease_s=60)
-        await outbox.accepted(transaction, [AcceptedMessage(id=outbox_id, provider_id="000000ff")])
+        await sending.claim(transaction, Channel.SMS, "test", limit=1, lease_s=60)
+        await sending.accepted(transaction, [AcceptedMessage(id=outbox_id, provider_id="000000ff")])
     # Taken as hexadecimal, told as decimal: so do many centres.
     assert await centre.deliver(
         b"id:255 sub:001 dlvrd:001 submit date:2611220500 done date:2611220501 "
@@ -219,8 +219,8 @@ async def test_a_receipt_by_parameters_says_that_it_failed(
         outbox_id = await outbox.write(
             transaction, channel=Channel.SMS, to=CUSTOMER, text="Your parcel is here"
         )
-        await outbox.claim(transaction, Channel.SMS, "test", limit=1, lease_s=60)
-        await outbox.accepted(transaction, [AcceptedMessage(id=outbox_id, provider_id="abc")])
+        await sending.claim(transaction, Channel.SMS, "test", limit=1, lease_s=60)
+        await sending.accepted(transaction, [AcceptedMessage(id=outbox_id, provider_id="abc")])
     assert await centre.deliver(
         b"",
         esm_class=RECEIPT,

@@ -18,10 +18,10 @@ from channels.senders import NotNow, Outgoing, OutgoingFile, Refused
 from channels.sms.segments import Price
 from channels.sms.twilio_account import NotOurFile, TwilioAccount
 from channels.sms.twilio_sender import TwilioSms
-from crm_store.contacts import outbox
+from crm_store.contacts import outbox, sending
 from crm_store.contacts.conversations import NewConversation, open_conversation
 from crm_store.contacts.messages import NewMessage, store
-from crm_store.contacts.outbox import AcceptedMessage
+from crm_store.contacts.sending import AcceptedMessage
 from crm_store.database import Database
 from crm_store.models import Channel, OptOut
 from crm_store.signals import Direction
@@ -160,8 +160,10 @@ async def test_an_earlier_message_with_the_same_words_is_another_one(
         row = await outbox.write(
             transaction, channel=Channel.SMS, to=CUSTOMER, text="Your order is ready"
         )
-        await outbox.claim(transaction, Channel.SMS, "test", limit=1, lease_s=60)
-        await outbox.accepted(transaction, [AcceptedMessage(id=row, provider_id=first.provider_id)])
+        await sending.claim(transaction, Channel.SMS, "test", limit=1, lease_s=60)
+        await sending.accepted(
+            transaction, [AcceptedMessage(id=row, provider_id=first.provider_id)]
+        )
     second = await sms.send(outgoing("Your order is ready", is_repeat=True))
     assert second.provider_id != first.provider_id
     assert len(world.twilio.messages) == 2

@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from crm_store.contacts import conversations, messages, outbox
+from crm_store.contacts import conversations, messages, outbox, sending
 from crm_store.contacts.conversations import NewConversation
 from crm_store.contacts.messages import NewMessage
-from crm_store.contacts.outbox import AcceptedMessage, OutboxRecord
+from crm_store.contacts.outbox import OutboxRecord
+from crm_store.contacts.sending import AcceptedMessage
 from crm_store.database import Database
 from crm_store.facts import DeliveryChanged, Fact
 from crm_store.models import Channel, FactRow, MessageState, Purpose
@@ -72,7 +73,7 @@ async def _claim(
     database: Database, worker: str = "one", limit: int = 10, **values: object
 ) -> list[OutboxRecord]:
     async with database.transaction() as transaction:
-        return await outbox.claim(
+        return await sending.claim(
             transaction, Channel.SMS, worker, limit=limit, lease_s=60, **values  # type: ignore[arg-type]
         )  # fmt: skip
 
@@ -96,8 +97,8 @@ async def test_each_is_claimed_by_one_worker_codes_first_and_promotions_last(
     assert [(row.state, row.attempts) for row in first] == [(MessageState.SENDING, 1)] * 2
     taken = await asyncio.gather(*(_claim(database, str(worker)) for worker in range(4)))
     assert [row.id for rows in taken for row in rows] == [promotion]
-    assert await outbox.next_due(database, Channel.FAX) is None
-    due = await outbox.next_due(database, Channel.SMS)
+    assert await sending.next_due(database, Channel.FAX) is None
+    due = await sending.next_due(database, Channel.SMS)
     assert due is not None
     in_an_hour = datetime.now(UTC) + timedelta(hours=2)
     assert [row.id for row in await _claim(database, now=in_an_hour)] == [later]
@@ -108,7 +109,7 @@ async def test_accepted_it_is_sent_and_a_secret_is_wiped(database: Database) -> 
     plain = await _write(database, "hello")
     await _claim(database)
     async with database.transaction() as transaction:
-        await outbox.accepted(
+        await sending.accepted(
             transaction,
             [
                 AcceptedMessage(id=secret, provider_id="SM1", segments=1),
@@ -131,16 +132,16 @@ async def test_news_of_delivery_may_overtake_the_answer(database: Database) -> N
     written = await _write(database)
     await _claim(database)
     async with database.transaction() as transaction:
-        assert await outbox.delivery(
+        assert await sending.delivery(
             transaction, state=MessageState.DELIVERED, provider_id="SM1", outbox_id=written
         )
     async with database.transaction() as transaction:
-        await outbox.accepted(transaction, [AcceptedMessage(id=written, provider_id="SM1")])
+        await sending.accepted(transaction, [AcceptedMessage(id=written, provider_id="SM1")])
     async with database.transaction() as transaction:
         for late in (MessageState.SENT, MessageState.FAILED):
-            assert await outbox.delivery(transaction, state=late, provider_id="SM1", error="30003")
-        assert not await outbox.delivery(transaction, state=late, provider_id="SM9")
-        assert not await outbox.delivery(transaction, state=late)
+            assert await sending.delivery(transaction, state=late, provider_id="SM1", error="30003")
+        assert not await sending.delivery(transaction, state=late, provider_id="SM9")
+        assert not await sending.delivery(transaction, state=late)
     row = await _state(database, written)
     assert (row.state, row.error) == (MessageState.DELIVERED, "")
     assert row.delivered_at is not None
@@ -151,8 +152,8 @@ async def test_what_was_certainly_not_taken_waits_or_has_failed(database: Databa
     await _claim(database)
     now = datetime.now(UTC)
     async with database.transaction() as transaction:
-        await outbox.not_now(transaction, again, wait_s=600, error="429", now=now)
-        await outbox.refused(transaction, never, error="no such number")
+        await sending.not_now(transaction, again, wait_s=600, error="429", now=now)
+        await sending.refused(transaction, never, error="no such number")
     assert await _claim(database) == []
     first, second = await _state(database, again), await _state(database, never)
     assert (first.state, first.due_at, first.repeats) == (
@@ -177,13 +178,13 @@ async def test_who_was_killed_half_way_is_repeated_at_most_once_where_nobody_can
     for _ in range(3):
         await _claim(database, now=now)
         async with database.transaction() as transaction:
-            early = await outbox.take_back(
+            early = await sending.take_back(
                 transaction, Channel.SMS, recognises_repeats=recognises, now=now
             )
         assert early == []
         now += timedelta(seconds=61)
         async with database.transaction() as transaction:
-            states += await outbox.take_back(
+            states += await sending.take_back(
                 transaction, Channel.SMS, recognises_repeats=recognises, now=now
             )
         now += timedelta(seconds=1)
@@ -217,7 +218,7 @@ async def test_what_becomes_of_a_conversations_message_is_told(database: Databas
     database.listen(heard.extend)
     claimed = await _claim(database)
     async with database.transaction() as transaction:
-        await outbox.accepted(transaction, [AcceptedMessage(id=row.id) for row in claimed])
+        await sending.accepted(transaction, [AcceptedMessage(id=row.id) for row in claimed])
     assert heard == [
         DeliveryChanged(
             outbox_id=written, message_id=message, conversation_id=conversation, state="sent"
