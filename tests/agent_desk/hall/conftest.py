@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy import select
 
 from agent_desk.entrance.visitor import FORM_COOKIE, LANGUAGE_COOKIE
+from agent_desk.hall import sign_in
 from agent_desk.hall.visitor import HALL_COOKIE
 from agent_desk.parts import DeskParts, HallParts
 from channels.attachments import AttachmentFiles
@@ -42,9 +43,13 @@ HOUSE = House(
 
 @pytest.fixture
 async def desk(
-    peopled_template: tuple[Path, dict[str, int]], tmp_path: Path
+    peopled_template: tuple[Path, dict[str, int]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[RunningDesk]:
     """A desk whose hall has an inbox, a house and two products."""
+    # Nobody measures here how long an answer takes.
+    monkeypatch.setattr(sign_in, "ANSWER_S", 0.0)
     files = AttachmentFiles(tmp_path / "attachments")
 
     def fit(parts: DeskParts) -> DeskParts:

@@ -116,3 +116,14 @@ async def test_no_card_has_no_pin_set(sqlite_database: Database) -> None:
     with pytest.raises(LookupError):
         async with sqlite_database.transaction() as transaction:
             await cards.set_pin(transaction, 1, "2580", actor="sara")
+
+
+async def test_a_new_card_has_a_number_of_its_own(database: Database) -> None:
+    async with database.transaction() as transaction:
+        customer_id = await customers.create(transaction, NewCustomer("Neda"), actor="sara")
+        numbers = {await cards.open_new_card(transaction, customer_id) for _ in range(20)}
+    assert len(numbers) == 20
+    for number in numbers:
+        assert cards.card_number(number) == number
+        assert len(number) == 16
+        assert number[0] != "0"
