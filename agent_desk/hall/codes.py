@@ -62,6 +62,9 @@ def read_address(request: web.Request, form: Form, name: str = "address") -> Cod
     if found is None:
         form.faults.say(name, _("Write a telephone number or a mail address."))
         return None
+    if not carried:
+        form.faults.say(name, _("We cannot send codes at the moment. Call us, please."))
+        return None
     if found.channel not in carried:
         form.faults.say(
             name,
