@@ -78,8 +78,8 @@ PROGRAMS = [
     Program(
         "Dovecot",
         ("dovecot-imapd",),
-        lambda: which("doveconf") is not None,
-        ("usr/sbin/dovecot", "usr/bin/doveconf"),
+        lambda: unpacked_or_on_path("dovecot", "dovecot-imapd"),
+        (),
     ),
     Program("Chinese fonts", ("fonts-noto-cjk", "fontconfig"), fonts_found, ("usr/bin/fc-list",)),
 ]

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from channels.inbox import Incoming, Received
+from channels.incoming import Incoming, Received
 from channels.mail import bounces, parsing
 from channels.mail.mail_headers import BOUNCE, COMPLAINT
 from crm_store.database import Database

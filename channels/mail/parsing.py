@@ -22,7 +22,7 @@ from email.message import Message
 from email.parser import BytesParser
 from html import escape
 
-from channels.inbox import Incoming, IncomingFile
+from channels.incoming import Incoming, IncomingFile
 from channels.mail import html_cleaning, mail_headers, quoted_text
 from channels.mail.mail_headers import decode_bytes, decode_words, printable
 from crm_store.models import Channel

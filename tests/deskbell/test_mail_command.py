@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from channels.inbox import Incoming, Received
+from channels.incoming import Incoming, Received
 from channels.mail.intake import MailIntake
 from channels.mail.smtp_inbox import SmtpInbox
 from crm_store.database import Database

@@ -19,12 +19,15 @@ from pathlib import Path
 
 import pytest
 
+from tools.system_programs import cache
+
 PASSWORD = "not-a-secret-1"
 
 _CONFIGURATION = """\
 base_dir = {run}
 state_dir = {run}/state
 log_path = {folder}/log
+{where}
 protocols = imap
 listen = 127.0.0.1
 default_login_user = {user}
@@ -39,7 +42,6 @@ mail_uid = {uid}
 mail_gid = {gid}
 first_valid_uid = 1
 first_valid_gid = 1
-imap_capability = {capability}
 mail_max_userip_connections = 100
 mail_fsync = never
 passdb {{
@@ -78,16 +80,15 @@ class Dovecot:
 
     host = "localhost"
 
-    def __init__(self, folder: Path, *, capability: str = "") -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._capability = capability
         self._process: subprocess.Popen[bytes] | None = None
         self.port, self.tls_port = _free_ports(2)
         self.trust = str(folder / "server.pem")
 
     def start(self) -> None:
-        if not shutil.which("dovecot", path=f"{os.environ['PATH']}:/usr/sbin"):
-            pytest.fail("there is no Dovecot here: apt-get install dovecot-imapd (or `make test`)")
+        installed = shutil.which("dovecot", path=f"{os.environ['PATH']}:/usr/sbin")
+        unpacked = None if installed else _unpacked()
         account = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
         folder = self._folder
         folder.chmod(0o755)
@@ -96,6 +97,7 @@ class Dovecot:
             (folder / name).mkdir()
         (folder / "dovecot.conf").write_text(
             _CONFIGURATION.format(
+                where=_where(unpacked) if unpacked else "",
                 run=folder / "run",
                 folder=folder,
                 user=account.pw_name,
@@ -105,15 +107,15 @@ class Dovecot:
                 port=self.port,
                 tls_port=self.tls_port,
                 password=PASSWORD,
-                capability=self._capability,
             )
         )
         if os.geteuid() == 0:
             for path in (folder, *folder.rglob("*")):
                 shutil.chown(path, account.pw_uid, account.pw_gid)
-        program = shutil.which("dovecot", path=f"{os.environ['PATH']}:/usr/sbin") or "dovecot"
+        command, environment = _command(unpacked, folder / "dovecot.conf")
         self._process = subprocess.Popen(
-            [program, "-F", "-c", str(folder / "dovecot.conf")],
+            command,
+            env=environment,
             stdin=subprocess.DEVNULL,
             user=account.pw_uid if os.geteuid() == 0 else None,
             group=account.pw_gid if os.geteuid() == 0 else None,
@@ -145,6 +147,36 @@ class Dovecot:
     def make_anew(self, user: str) -> None:
         """The user's mailbox becomes another one, with another UIDVALIDITY, without its mails."""
         shutil.rmtree(self._folder / "mail" / user)
+
+
+def _unpacked() -> Path:
+    """Where the set-up has unpacked it without root. Fails the test if there is none."""
+    root = cache() / "dovecot-imapd"
+    if not (root / "usr/sbin/dovecot").exists():
+        pytest.fail("there is no Dovecot here: apt-get install dovecot-imapd (or `make test`)")
+    return root
+
+
+def _where(root: Path) -> str:
+    libraries = root / "usr/lib/dovecot"
+    return (
+        f"libexec_dir = {libraries}\nmail_plugin_dir = {libraries}/modules\n"
+        "import_environment = TZ LD_LIBRARY_PATH"
+    )
+
+
+def _command(root: Path | None, configuration: Path) -> tuple[list[str], dict[str, str]]:
+    path = f"{os.environ['PATH']}:/usr/sbin"
+    if root is None:
+        return ["dovecot", "-F", "-c", str(configuration)], {"PATH": path}
+    # Dovecot reads its settings by /usr/bin/doveconf, but for those that it is started with.
+    settings = ["-f", "service=master", "-c", str(configuration), "-m", "master", "-p"]
+    server = [str(root / "usr/sbin/dovecot"), "-F", "-c", str(configuration)]
+    libraries = [*(root / "usr/lib").glob("*-linux-gnu*"), root / "usr/lib/dovecot"]
+    return [str(root / "usr/bin/doveconf"), *settings, "-e", *server], {
+        "PATH": path,
+        "LD_LIBRARY_PATH": ":".join(map(str, libraries)),
+    }
 
 
 def make_certificate(file: Path) -> None:

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from channels.inbox import Incoming, Received
+from channels.incoming import Incoming, Received
 from channels.mail.imap_inbox import ImapInbox, Mailbox
 from channels.mail.intake import MailIntake
 from crm_store.database import Database

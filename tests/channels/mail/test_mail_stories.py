@@ -10,12 +10,13 @@ from sqlalchemy import func, select
 
 from channels.answering import answer
 from channels.attachments import AttachmentFiles
-from channels.inbox import Inbox, Received
+from channels.inbox import Inbox
+from channels.incoming import Received
 from channels.mail.intake import MailIntake
 from channels.mail.letters import Letterhead, compose
 from channels.mail.parsing import read_message
 from channels.senders import Outgoing
-from crm_store.contacts import inbox_rules, outbox
+from crm_store.contacts import inbox_rules, sending
 from crm_store.database import Database
 from crm_store.knowledge import canned_texts
 from crm_store.models import (
@@ -60,9 +61,9 @@ async def answered(database: Database, received: Received, text: str = "Yes.") -
         ours = await session.get(Message, message_id)
     assert ours is not None
     async with database.transaction() as transaction:
-        await outbox.claim(transaction, Channel.MAIL, "test", limit=10, lease_s=60)
-        await outbox.accepted(
-            transaction, [outbox.AcceptedMessage(id=row.id, provider_id=ours.message_id)]
+        await sending.claim(transaction, Channel.MAIL, "test", limit=10, lease_s=60)
+        await sending.accepted(
+            transaction, [sending.AcceptedMessage(id=row.id, provider_id=ours.message_id)]
         )
     row.provider_id = ours.message_id
     return row

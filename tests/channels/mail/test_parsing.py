@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from channels.inbox import Incoming
+from channels.incoming import Incoming
 from channels.mail.parsing import MOST_FILES, parse
 
 pytestmark = pytest.mark.unit
