@@ -124,6 +124,14 @@ async def count(database: Database, customer_ids: list[int]) -> int:
         return int(await session.scalar(query) or 0)
 
 
+async def last_seen(database: Database, customer_ids: list[int]) -> datetime | None:
+    """When the person last used the hall, as far as a session tells that holds yet; about as
+    exactly as SEEN_EVERY says."""
+    query = select(func.max(HallSession.seen_at)).where(HallSession.customer_id.in_(customer_ids))
+    async with database.reading() as session:
+        return await session.scalar(query)
+
+
 async def forget_ended(transaction: Transaction, *, now: datetime | None = None) -> None:
     """Delete the sessions that are over."""
     await transaction.session.execute(
