@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from crm_store.search_terms import Clause, Phrase, fold_letters, is_paired
+from crm_store.search_terms import LETTER, Clause, Phrase, fold_letters, is_paired
 
 LONGEST_READ: Final = 20_000
 LONGEST_EXCERPT: Final = 180
@@ -120,10 +120,10 @@ def _of_phrase(phrase: Phrase) -> str:
             words.append(re.escape(part))
         elif part.isdecimal() and len(part) >= _LONG_NUMBER:
             # The country's code, where only the last digits were looked for.
-            words.append(r"(?:\+?[\d ().-]{0,8})" + r"[\s().\-/]{0,3}".join(part))
+            words.append(r"(?:\+?\d[\d ().-]{0,8})?" + r"[\s().\-/]{0,3}".join(part))
         else:
-            ends = "" if is_last and phrase.is_prefix else r"(?![^\W_])"
-            words.append(rf"(?<![^\W_]){re.escape(part)}{ends}")
+            ends = "" if is_last and phrase.is_prefix else rf"(?!{LETTER})"
+            words.append(rf"(?<!{LETTER}){re.escape(part)}{ends}")
     return r"[\W_]+".join(words)
 
 

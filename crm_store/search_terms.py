@@ -152,7 +152,9 @@ _CHARACTERS = (
     "\U00020000-\U0003134f"
 )
 _PAIRED = re.compile(f"[{_CHARACTERS}]")
-_RUN = re.compile(f"[{_CHARACTERS}]+|(?:(?![{_CHARACTERS}])[^\\W_])+")
+LETTER = f"(?![{_CHARACTERS}])[^\\W_]"
+"""A pattern: a letter or digit of a word that is not made of such characters."""
+_RUN = re.compile(f"[{_CHARACTERS}]+|(?:{LETTER})+")
 _NUMBER = re.compile(r"(?<![^\W_])\d+(?:[\s().\-/]{1,3}\d+)*(?![^\W_])")
 _FEWEST_DIGITS, _MOST_DIGITS = 6, 24
 _QUOTES = re.compile('["\u201c\u201d\u201e\u00ab\u00bb\u300c\u300d\u300e\u300f]')
