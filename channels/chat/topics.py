@@ -6,8 +6,9 @@ answer usually takes. Knows who is there from the signals on the bus; promises n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from crm_store.bus import Bus
@@ -28,6 +29,8 @@ AT_WORK = {
 }
 """Whoever is in one of these may answer soon; who is paused or offline may not."""
 
+SETTINGS_LAST_S = 5.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topic:
@@ -42,12 +45,23 @@ class Topic:
     usual_wait_s: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """What the store says of all topics."""
+
+    queues: Sequence[QueueRecord] = ()
+    calendars: Mapping[str, Calendar] = field(default_factory=dict)
+    waits_s: Mapping[str, float] = field(default_factory=dict)
+
+
 class Topics:
     """`offered` are names of queues, in order; none: all of them."""
 
     def __init__(self, database: Database, bus: Bus, offered: Sequence[str] = ()) -> None:
         self._database = database
         self._offered = tuple(offered)
+        self._settings = _Settings()
+        self._read_at = float("-inf")
         self._at_work: dict[str, tuple[str, ...]] = {}
         bus.listen(self._on_state, AgentStateChanged)
 
@@ -58,25 +72,22 @@ class Topics:
     async def now(self, language: str, *, moment: datetime | None = None) -> list[Topic]:
         """All topics, in order, with their titles in that language."""
         at = moment or datetime.now(UTC)
-        calendars = await opening_hours.read_all(self._database)
-        waits = await chat_waits.usual_waits_s(self._database, now=at)
-        return [
-            self._topic(queue, language, calendars.get(queue.hours), waits, at)
-            for queue in await self._queues()
-        ]
+        self._settings = await self._read(at)
+        self._read_at = time.monotonic()
+        return [self._topic(queue, language, at) for queue in self._settings.queues]
 
     async def find(self, code: str, language: str) -> Topic | None:
-        """The topic of that code, None if it is not offered."""
-        return next((topic for topic in await self.now(language) if topic.code == code), None)
+        """The topic of that code, None if it is not offered. Settings may be seconds old, since
+        this is asked for every visitor again and again; who is there is as it is now."""
+        at = datetime.now(UTC)
+        if time.monotonic() - self._read_at > SETTINGS_LAST_S:
+            self._settings = await self._read(at)
+            self._read_at = time.monotonic()
+        found = (queue for queue in self._settings.queues if queue.name == code)
+        return next((self._topic(queue, language, at) for queue in found), None)
 
-    def _topic(
-        self,
-        queue: QueueRecord,
-        language: str,
-        calendar: Calendar | None,
-        waits: dict[str, float],
-        at: datetime,
-    ) -> Topic:
+    def _topic(self, queue: QueueRecord, language: str, at: datetime) -> Topic:
+        calendar = self._settings.calendars.get(queue.hours)
         # A calendar that nobody has written is always open.
         is_open = calendar is None or calendar.is_open(at)
         return Topic(
@@ -85,7 +96,14 @@ class Topics:
             is_open=is_open,
             opens_at=None if is_open or calendar is None else calendar.next_change(at),
             agents_there=self.agents_there(queue.name),
-            usual_wait_s=waits.get(queue.name),
+            usual_wait_s=self._settings.waits_s.get(queue.name),
+        )
+
+    async def _read(self, at: datetime) -> _Settings:
+        return _Settings(
+            await self._queues(),
+            await opening_hours.read_all(self._database),
+            await chat_waits.usual_waits_s(self._database, now=at),
         )
 
     async def _queues(self) -> list[QueueRecord]:

@@ -1,55 +1,60 @@
 // What the visitor's browser keeps: the token, and what is not sent yet. Nothing at all before they
-// have consented; in the tab only, unless they asked to be remembered.
+// have consented. The token is kept on the device only if they asked to be remembered; the rest is
+// each tab's own, so that two tabs never overwrite each other's words.
 
-const STORED_AS = "deskbell-chat";
+const TOKEN_AS = "deskbell-chat";
+const UNSENT_AS = "deskbell-chat-unsent";
 
 class Storage {
   constructor() {
-    this.kept = { token: "", unsent: [], draft: "" };
-    this.place = null;
-    for (const place of [() => sessionStorage, () => localStorage]) {
-      const found = Storage.read(place);
-      if (found && typeof found.token === "string" && found.token) {
-        this.place = place;
-        this.kept = { ...this.kept, ...found };
-        if (!Array.isArray(this.kept.unsent)) this.kept.unsent = [];
-        return;
-      }
-    }
+    const nothing = { unsent: [], draft: "" };
+    const token = Storage.read("sessionStorage", TOKEN_AS) || Storage.read("localStorage", TOKEN_AS);
+    const own = (token && Storage.read("sessionStorage", UNSENT_AS)) || nothing;
+    this.kept = {
+      token: typeof token === "string" ? token : "",
+      unsent: Array.isArray(own.unsent) ? own.unsent : [],
+      draft: typeof own.draft === "string" ? own.draft : "",
+    };
   }
 
-  static read(place) {
+  static read(place, name) {
     try {
-      return JSON.parse(place().getItem(STORED_AS));
+      return JSON.parse(window[place].getItem(name));
     } catch {
       return null; // a browser that keeps nothing, or what another script wrote
     }
   }
 
-  begin(token, remember) {
-    this.place = remember ? () => localStorage : () => sessionStorage;
-    this.change({ token, unsent: [], draft: "" });
-  }
-
-  change(values) {
-    Object.assign(this.kept, values);
-    if (!this.place) return;
+  static write(place, name, value) {
     try {
-      this.place().setItem(STORED_AS, JSON.stringify(this.kept));
+      window[place].setItem(name, JSON.stringify(value));
     } catch {
       // The chat goes on without: it ends with the page.
     }
   }
 
+  begin(token, remember) {
+    this.kept = { token, unsent: [], draft: "" };
+    Storage.write(remember ? "localStorage" : "sessionStorage", TOKEN_AS, token);
+  }
+
+  change(values) {
+    Object.assign(this.kept, values);
+    if (!this.kept.token) return;
+    const { unsent, draft } = this.kept;
+    Storage.write("sessionStorage", UNSENT_AS, { unsent, draft });
+  }
+
   forget() {
-    for (const place of [() => sessionStorage, () => localStorage]) {
-      try {
-        place().removeItem(STORED_AS);
-      } catch {
-        // There is nothing then.
+    for (const place of ["sessionStorage", "localStorage"]) {
+      for (const name of [TOKEN_AS, UNSENT_AS]) {
+        try {
+          window[place].removeItem(name);
+        } catch {
+          // There is nothing then.
+        }
       }
     }
-    this.place = null;
     this.kept = { token: "", unsent: [], draft: "" };
   }
 }

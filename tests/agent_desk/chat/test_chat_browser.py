@@ -164,6 +164,9 @@ async def test_nothing_is_kept_or_asked_before_they_agree(
     await page.locator(".remember input").check()
     await start(page)
     assert await page.evaluate(storage) == [1, 0]
+    await write(page, "hello")
+    await expect(page.locator(".message.mine:not(.unsent)")).to_have_count(1)
+    assert await page.evaluate("Object.keys(localStorage)") == ["deskbell-chat"]
     assert await page.context.cookies() == cookies
 
 
