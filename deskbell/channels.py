@@ -14,6 +14,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from agent_desk.chat.words import letter_words
+from agent_desk.hall.answer_notices import AnswerNotices
 from agent_desk.inbox.written_work import WrittenWork
 from agent_desk.parts import ChatParts, HallParts
 from agent_desk.webhooks.parts import WebhookParts
@@ -82,6 +83,7 @@ class Channels:
         self._wechat: WeChatWebhook | None = None
         self._chat: ChatParts
         self._outbox: Outbox | None = None
+        self._base_url = ""
         self.files = AttachmentFiles(settings.inbox.folder)
         self.inbox: Inbox
         self.router: Router
@@ -102,6 +104,9 @@ class Channels:
         self.inbox.subscribe(subscribers)
         self._meet_twilio(subscribers)
         self._meet_wechat(subscribers)
+        AnswerNotices(database, base_url=lambda: self._base_url, carried=self._carried()).subscribe(
+            subscribers
+        )
         self.router = Router(
             database,
             self._bus,
@@ -174,16 +179,20 @@ class Channels:
 
     def hall(self) -> HallParts:
         settings = self._settings
-        carried = {Channel.MAIL} if settings.mail.server else set()
-        if settings.sms.provider != "off":
-            carried.add(Channel.SMS)
         return HallParts(
             is_open=settings.hall.open,
             session_days=settings.hall.session_days,
             receive=self.inbox.receive,
             attachments_folder=settings.inbox.folder,
-            sends_codes_by=frozenset(carried),
+            sends_codes_by=self._carried(),
         )
+
+    def _carried(self) -> frozenset[Channel]:
+        """The channels that carry a message to a customer who is not on our pages."""
+        carried = {Channel.MAIL} if self._settings.mail.server else set()
+        if self._settings.sms.provider != "off":
+            carried.add(Channel.SMS)
+        return frozenset(carried)
 
     def chat(self) -> ChatParts:
         return self._chat
@@ -203,6 +212,7 @@ class Channels:
     ) -> None:
         """Begin to take in and to send. `base_url` is the desk's address as the Internet has it,
         `shown_number` whose number a fax comes from. Raises CommandFailed if a port is taken."""
+        self._base_url = base_url
         carriers = Carriers(
             settings=self._settings,
             database=self._database,

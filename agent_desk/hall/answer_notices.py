@@ -7,7 +7,7 @@ read in the hall. Refuses to know who answered.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 
 from agent_desk.hall.codes import HALL_ACTOR
@@ -32,12 +32,14 @@ _KINDS = {Channel.MAIL: ContactKind.MAIL, Channel.SMS: ContactKind.PHONE}
 
 
 class AnswerNotices:
-    """Follows what is answered. `base_url` is the desk's address as customers have it, `carried`
-    the channels that messages are sent by."""
+    """Follows what is answered. `base_url` gives the desk's address as customers have it, `carried`
+    are the channels that messages are sent by."""
 
-    def __init__(self, database: Database, *, base_url: str, carried: Collection[Channel]) -> None:
+    def __init__(
+        self, database: Database, *, base_url: Callable[[], str], carried: Collection[Channel]
+    ) -> None:
         self._database = database
-        self._base_url = base_url.rstrip("/")
+        self._base_url = base_url
         self._carried = [channel for channel in _KINDS if channel in carried]
 
     def subscribe(self, subscribers: Subscribers) -> None:
@@ -83,7 +85,7 @@ class AnswerNotices:
         _ = language(person.language)
         said = {
             "house": (await house.read(self._database)).name(_.code) or "Deskbell",
-            "link": f"{self._base_url}{HALL}/messages/{found.id}",
+            "link": f"{self._base_url().rstrip('/')}{HALL}/messages/{found.id}",
         }
 
         async def write(transaction: Transaction) -> None:

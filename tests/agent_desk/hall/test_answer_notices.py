@@ -25,7 +25,7 @@ BOTH = (Channel.MAIL, Channel.SMS)
 
 @pytest.fixture
 def told(sqlite_database: Database) -> Database:
-    notices = AnswerNotices(sqlite_database, base_url="https://mall.example/", carried=BOTH)
+    notices = AnswerNotices(sqlite_database, base_url=lambda: "https://mall.example/", carried=BOTH)
     notices.subscribe(sqlite_database.subscribers)
     return sqlite_database
 
