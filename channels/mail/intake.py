@@ -1,8 +1,8 @@
 """A mail's way from its bytes into the inbox, whoever received it.
 
-Owns that a mail which cannot be read or stored as it is is kept all the same, and that a server's
-report is put to the mail of ours that it is about. Refuses to know IMAP and SMTP: they call `take`
-and say "ok" to the other side after it has returned.
+Owns that a mail which cannot be read or stored as it is is kept all the same, that a server's
+report is put to the mail of ours that it is about, and that who unsubscribes by mail is heard.
+Refuses to know IMAP and SMTP: they call `take` and say "ok" to the other side after it returned.
 """
 
 from __future__ import annotations
@@ -16,9 +16,13 @@ from datetime import UTC, datetime
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from channels.incoming import Incoming, Received
-from channels.mail import bounces, parsing
+from channels.mail import bounces, letters, parsing
 from channels.mail.mail_headers import BOUNCE, COMPLAINT
+from crm_store import audit
 from crm_store.database import Database
+from crm_store.models import Channel
+from crm_store.people import preferences
+from crm_store.people.preferences import Subject
 
 log = logging.getLogger(__name__)
 
@@ -83,4 +87,14 @@ class MailIntake:
         if report is not None:
             async with self._database.transaction() as transaction:
                 await bounces.apply(transaction, report)
+        if incoming.sender and incoming.subject.strip().lower() == letters.UNSUBSCRIBE:
+            async with self._database.transaction() as transaction:
+                await preferences.opt_out(
+                    transaction,
+                    Channel.MAIL,
+                    incoming.sender,
+                    subject=Subject.PROMOTIONS,
+                    by=audit.SYSTEM,
+                    reason="mail",
+                )
         return received

@@ -87,7 +87,7 @@ class MailSender:
         except BaseException:
             connection.close()
             raise
-        await self._give_back(connection)
+        self._keep(connection)
         return Accepted(provider_id=message.message_id)
 
     async def close(self) -> None:
@@ -157,15 +157,20 @@ class MailSender:
             raise
         return connection
 
+    def _keep(self, connection: SMTP) -> None:
+        if connection.is_connected:
+            self._open.append((connection, asyncio.get_running_loop().time()))
+        else:
+            connection.close()
+
     async def _give_back(self, connection: SMTP) -> None:
+        """Keep a connection in which a mail was begun and refused."""
         try:
-            if connection.is_connected:
-                await connection.rset()
-                self._open.append((connection, asyncio.get_running_loop().time()))
-                return
+            await connection.rset()
         except (SMTPException, OSError):
-            pass
-        connection.close()
+            connection.close()
+        else:
+            self._keep(connection)
 
     # ---- one mail ------------------------------------------------------------------------------
 

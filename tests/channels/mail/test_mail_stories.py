@@ -181,6 +181,14 @@ async def test_who_complains_gets_no_more_promotions(
     assert (gone.channel, gone.address, gone.subject) == (Channel.MAIL, ANNA, "promotions")
 
 
+async def test_who_unsubscribes_by_mail_is_heard(intake: MailIntake, database: Database) -> None:
+    for _ in range(2):
+        await intake.take(mail(1, subject="Unsubscribe", text=""))
+    async with database.reading() as session:
+        gone = (await session.scalars(select(OptOut))).one()
+    assert (gone.channel, gone.address, gone.subject) == (Channel.MAIL, ANNA, "promotions")
+
+
 async def test_one_mail_twenty_times_at_once_is_one(intake: MailIntake, database: Database) -> None:
     taken = await asyncio.gather(*(intake.take(mail(1)) for _ in range(20)))
     assert len({received.message_id for received in taken}) == 1
