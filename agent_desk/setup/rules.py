@@ -122,7 +122,9 @@ async def _save(request: web.Request, rule: RuleRecord | None) -> web.StreamResp
         draft = _draft_of(rule) if rule else Draft(name=name)
         return await _editor(request, rule, draft, form.faults)
     problems = _problems(draft, await _named(database, _))
-    if problems or form.faults:
+    if problems:
+        form.faults.say("rule", problem_words(problems[0], _))
+    if form.faults:
         return await _editor(request, rule, draft, form.faults, problems)
     active = form.ticked("switch_on") or (rule is not None and rule.active)
     new = NewRule(
