@@ -310,7 +310,10 @@ def fields_in(post: bytes) -> dict[str, str]:
     parser.StartDoctypeDeclHandler = refuse
     try:
         parser.Parse(post, True)
-    except (expat.ExpatError, LookupError) as error:
+    except NotUnderstood:
+        raise
+    except (expat.ExpatError, LookupError, ValueError) as error:
+        # Of an encoding that it has not, expat's binding says so by a bare ValueError.
         raise NotUnderstood("it is no XML") from error
     return found
 

@@ -47,6 +47,9 @@ JOIN_NUMBER = 0x020F
 
 _HEADER = struct.Struct(">LLLL")
 _RESPONSE = 0x8000_0000
+_GENERIC_NACK = 0x8000_0000
+_NOT_UNDERSTOOD = 0x03
+"""ESME_RINVCMDID."""
 
 
 class LinkDown(Exception):
@@ -121,7 +124,8 @@ class SmppLink:
         self._deliver = deliver
         self._sequence = _Sequence()
         self._writer: asyncio.StreamWriter | None = None
-        self._asked: dict[int, asyncio.Future[tuple[int, bytes]]] = {}
+        # By its number, which answer a request has, and who waits for it.
+        self._asked: dict[int, tuple[int, asyncio.Future[tuple[int, bytes]]]] = {}
 
     async def run(self) -> None:
         """Bind, and again whenever the link is lost, until cancelled."""
@@ -194,7 +198,8 @@ class SmppLink:
         if self._writer is None:
             raise LinkDown("the message centre is not connected", was_written=False)
         answer: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
-        self._asked[pdu.sequence] = answer
+        code = int(command_codes.get_command_code(pdu.command)) | _RESPONSE
+        self._asked[pdu.sequence] = (code, answer)
         try:
             self._writer.write(pdu.generate())
             async with asyncio.timeout(self._centre.answer_s):
@@ -217,9 +222,7 @@ class SmppLink:
             body = await reader.readexactly(length - _HEADER.size)
             name = _name_of(code)
             if code & _RESPONSE:
-                answer = self._asked.get(sequence)
-                if answer is not None and not answer.done():
-                    answer.set_result((status, body))
+                self._hear_answer(code, sequence, status, body)
             elif name == "deliver_sm":
                 try:
                     deliveries.put_nowait((sequence, header + body))
@@ -232,6 +235,15 @@ class SmppLink:
                 raise LinkDown("the centre has unbound us", was_written=True)
             elif name != "alert_notification":
                 self._answer("generic_nack", sequence, consts.SMPP_ESME_RINVCMDID)
+
+    def _hear_answer(self, code: int, sequence: int, status: int, body: bytes) -> None:
+        expected, answer = self._asked.get(sequence, (code, None))
+        if code not in (expected, _GENERIC_NACK):
+            raise LinkDown("the centre answers what was not asked", was_written=True)
+        if answer is not None and not answer.done():
+            if code == _GENERIC_NACK:
+                status = status or _NOT_UNDERSTOOD
+            answer.set_result((status, body))
 
     async def _hand_over(self, deliveries: asyncio.Queue[tuple[int, bytes]]) -> None:
         while True:
@@ -261,7 +273,7 @@ class SmppLink:
         if self._writer is not None:
             self._writer.transport.abort()
             self._writer = None
-        for answer in self._asked.values():
+        for _, answer in self._asked.values():
             if not answer.done():
                 answer.set_exception(LinkDown("the link was lost", was_written=True))
         self._asked.clear()
