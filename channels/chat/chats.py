@@ -21,6 +21,7 @@ from weakref import WeakValueDictionary
 
 from channels.chat.shown import Document, me, own_messages, shown
 from channels.chat.topics import Topics
+from channels.chat.typing_now import TypingNow
 from channels.chat.visitors import suggest_owner
 from channels.incoming import Incoming, IncomingFile, Received
 from crm_store import audit
@@ -49,9 +50,6 @@ LOOK_EVERY_S = 5.0
 
 HERE_EVERY_S = 60.0
 """Who is connected is written down this often."""
-
-TYPING_LASTS_S = 6.0
-"""Whoever types says so again within this time."""
 
 
 class CannotWrite(Exception):
@@ -99,7 +97,7 @@ class ChatHub:
         self._has_news = asyncio.Event()
         self._names: dict[str, str] = {}
         self._writing: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
-        self._typing: dict[tuple[int, str], asyncio.TimerHandle] = {}
+        self._typing = TypingNow(self._typing_is_over)
         self._stop_listening = database.listen(self._on_facts)
 
     # ---- visitors come and go --------------------------------------------------------------------
@@ -221,28 +219,18 @@ class ChatHub:
         conversation_id = visit.conversation_id
         if conversation_id is None:
             return
-        if self._keep_typing(conversation_id, visit.address, is_typing):
+        if self._typing.says(conversation_id, visit.address, is_typing):
             self._publish(conversation_id, typing=is_typing)
 
     def typing(self, conversation_id: int, login: str, is_typing: bool = True) -> None:
         """An agent types an answer in that conversation, or has stopped; to be said again within
-        TYPING_LASTS_S."""
-        if self._keep_typing(conversation_id, login, is_typing):
+        typing_now.LASTS_S."""
+        if conversation_id not in self._rooms:
+            return
+        if self._typing.says(conversation_id, login, is_typing):
             self._tell_room(conversation_id, {"typing": self._name(login) if is_typing else ""})
 
-    def _keep_typing(self, conversation_id: int, who: str, is_typing: bool) -> bool:
-        """Whether that is news."""
-        known = self._typing.pop((conversation_id, who), None)
-        if known is not None:
-            known.cancel()
-        if is_typing and conversation_id in self._rooms:
-            self._typing[conversation_id, who] = asyncio.get_running_loop().call_later(
-                TYPING_LASTS_S, self._typing_is_over, conversation_id, who
-            )
-        return (known is None) is is_typing and conversation_id in self._rooms
-
     def _typing_is_over(self, conversation_id: int, who: str) -> None:
-        self._typing.pop((conversation_id, who), None)
         if chat_sessions.session_at(who) is not None:
             self._publish(conversation_id)
         else:
@@ -258,9 +246,7 @@ class ChatHub:
 
     def close(self) -> None:
         self._stop_listening()
-        for timer in self._typing.values():
-            timer.cancel()
-        self._typing.clear()
+        self._typing.forget()
 
     def _on_facts(self, facts: Sequence[Fact]) -> None:
         for fact in facts:
@@ -330,7 +316,7 @@ class ChatHub:
             for message in fresh:
                 visit.told.add(message.id)
                 # Who has written types no more; the page knows that by itself.
-                self._keep_typing(conversation_id, message.author or visit.address, False)
+                self._typing.says(conversation_id, message.author or visit.address, False)
             if fresh:
                 visit.tell({"messages": await self._documents(fresh)})
             await self._tell_stand(visit)
@@ -362,8 +348,7 @@ class ChatHub:
         if not room:
             del self._rooms[conversation_id]
             self._versions.pop(conversation_id, None)
-            for key in [key for key in self._typing if key[0] == conversation_id]:
-                self._typing.pop(key).cancel()
+            self._typing.forget(conversation_id)
         self._publish(conversation_id)
 
     async def _own_messages(self, visit: Visit) -> list[MessageRecord]:
