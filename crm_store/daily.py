@@ -1,4 +1,5 @@
-"""What the store does once a day by itself: points expire, and what counts no more is forgotten.
+"""What the store does once a day by itself: points expire, what counts no more is forgotten, and
+customers who may be one are noticed.
 
 Owns the round, which may be made as often as one likes: a second one on the same day finds nothing
 to do. Each card is a transaction of its own, so that a round that is stopped half-way loses nothing
@@ -12,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from crm_store.contacts import attachments, chat_sessions
 from crm_store.database import Database, Transaction
-from crm_store.people import hall_sessions, points, sign_in_codes
+from crm_store.people import hall_sessions, identity, name_index, points, sign_in_codes
 from crm_store.phone_menus import guesses
 from crm_store.shop import house
 
@@ -28,7 +29,8 @@ class Round:
 
 
 async def make_round(database: Database, now: datetime | None = None) -> Round:
-    """Take what has expired by the house's day, and forget what counts no more."""
+    """Take what has expired by the house's day, forget what counts no more, and see which customers
+    may be one."""
     moment = now or datetime.now(UTC)
     facts = await house.read(database)
 
@@ -40,6 +42,8 @@ async def make_round(database: Database, now: datetime | None = None) -> Round:
         return await attachments.forget_uploads(transaction, now=moment)
 
     files = tuple(await database.run(forget))
+    await name_index.index_missing_names(database)
+    await identity.suggest_twins(database)
     months = facts.points_valid_months
     if months <= 0:
         return Round(0, 0, files)

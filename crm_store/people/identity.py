@@ -208,11 +208,14 @@ async def suggest_for_conversation(
     return new
 
 
-async def suggest_twins(transaction: Transaction, *, limit: int = MOST_TWINS_AT_ONCE) -> int:
-    """Suggest customers of one name who have an address in common; how many new suggestions."""
+async def suggest_twins(database: Database, *, limit: int = MOST_TWINS_AT_ONCE) -> int:
+    """Suggest customers of one name who have an address in common; how many new suggestions.
+
+    All ways to reach anybody are read for it: for once a day.
+    """
     one, other = aliased(ContactPoint), aliased(ContactPoint)
     first, second = aliased(Customer), aliased(Customer)
-    pairs = await transaction.session.execute(
+    query = (
         select(first.id, second.id)
         .select_from(one)
         .join(
@@ -236,15 +239,18 @@ async def suggest_twins(transaction: Transaction, *, limit: int = MOST_TWINS_AT_
         .distinct()
         .limit(limit)
     )
+    async with database.reading() as session:
+        pairs = (await session.execute(query)).all()
     new = 0
-    for first_id, second_id in pairs.all():
-        new += await _suggest(
-            transaction,
-            first_id,
-            Reason.SAME_NAME_AND_ADDRESS,
-            IdentitySuggestion.other_id,
-            second_id,
-        )
+    async with database.transaction() as transaction:
+        for first_id, second_id in pairs:
+            new += await _suggest(
+                transaction,
+                first_id,
+                Reason.SAME_NAME_AND_ADDRESS,
+                IdentitySuggestion.other_id,
+                second_id,
+            )
     return new
 
 

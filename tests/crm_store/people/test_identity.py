@@ -221,8 +221,7 @@ async def test_the_same_name_alone_is_never_suggested(database: Database) -> Non
     await person(database, "Lin", PHONE)
     at = await conversation(database, MAIL)
     assert await suggest(database, at, sender_name="Lin", text="It is me, Lin!") == 0
-    async with database.transaction() as transaction:
-        assert await identity.suggest_twins(transaction) == 0
+    assert await identity.suggest_twins(database) == 0
 
 
 async def test_an_address_typed_in_a_chat_is_likely(database: Database) -> None:
@@ -288,9 +287,8 @@ async def test_twins_are_merged_when_accepted_and_parted_by_undoing(database: Da
     lin = await person(database, "Lin Wei", PHONE)
     household = await person(database, "Lin Mei", PHONE)
     twin = await person(database, "LIN  wéi", PHONE, MAIL)
-    async with database.transaction() as transaction:
-        assert await identity.suggest_twins(transaction) == 1
-        assert await identity.suggest_twins(transaction) == 0
+    assert await identity.suggest_twins(database) == 1
+    assert await identity.suggest_twins(database) == 0
     one = await the_only(database)
     assert (one.customer_id, one.other_id) == (lin, twin)
     assert (one.customer_name, one.other_name) == ("Lin Wei", "LIN wéi")
@@ -301,7 +299,7 @@ async def test_twins_are_merged_when_accepted_and_parted_by_undoing(database: Da
     assert (await who(database, Channel.SMS, PHONE)).candidates == (lin, household)
     async with database.transaction() as transaction:
         await merging.undo(transaction, move, actor="sara")
-        assert await identity.suggest_twins(transaction) == 0, "people have had their say"
+    assert await identity.suggest_twins(database) == 0, "people have had their say"
     assert (await who(database, Channel.MAIL, MAIL)).customer_id == twin
 
 
