@@ -176,8 +176,8 @@ class MessageWritten(Fact):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConversationChanged(Fact):
     """A conversation changed by something else than a message that came; `what` is "opened",
-    "assigned", "queue", "state", "targets", "tags", "subject", "customer", "merged", "split" or
-    "taken back"."""
+    "assigned", "queue", "state", "targets", "tags", "subject", "customer", "merged", "split",
+    "files" (of a message, later than it) or "taken back"."""
 
     conversation_id: int
     what: str
