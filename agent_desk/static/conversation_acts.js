@@ -110,14 +110,17 @@ function closing(conversation, page) {
     else return;
     event.preventDefault();
   });
+  let offered = false;
   async function fill() {
+    offered = false;
     tree.offer([]);
     const { dispositions } = await get("/api/dispositions", { queue: conversation.line.queue ?? "" });
     tree.offer(dispositions);
+    offered = true;
     form.querySelector("[data-dispositions] input, [data-dispositions] button")?.focus();
   }
   async function send() {
-    if (tree.isThere && tree.chosen === null) throw new Refused(400, words.choose_disposition);
+    if (!offered || (tree.isThere && tree.chosen === null)) throw new Refused(400, words.choose_disposition);
     const disposition = tree.chosen?.code ?? "";
     dialog.close();
     if (await conversation.act({ action: "close", disposition, note: form.elements.note.value })) page.next();
