@@ -8,10 +8,10 @@ from agent_desk.hall import (
     house_pages,
     messages,
     orders,
+    preference_centre,
     privacy,
     profile,
     sign_in,
-    wishes,
 )
 
 ROUTES = (
@@ -21,7 +21,7 @@ ROUTES = (
     *orders.ROUTES,
     *messages.ROUTES,
     *care.ROUTES,
-    *wishes.ROUTES,
+    *preference_centre.ROUTES,
     *profile.ROUTES,
     *privacy.ROUTES,
 )

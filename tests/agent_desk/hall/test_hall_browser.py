@@ -155,7 +155,7 @@ async def test_every_page_is_sound(chrome: Chromium, desk: RunningDesk) -> None:
     public = ["", "/house", "/offers", "/products", "/products?find=nothing", "/products/1001",
               "/sign-in", "/join", "/basket", "/privacy", f"/opt-out/{link}"]  # fmt: skip
     own = ["", "/me", "/points", "/card", "/orders", f"/orders/{number}", "/messages",
-           f"/messages/{conversation_id}", "/complaints", "/callback", "/wishes", "/profile",
+           f"/messages/{conversation_id}", "/complaints", "/callback", "/preferences", "/profile",
            "/privacy"]  # fmt: skip
     assert {language for language, _ in DRESSES} == set(NAMES)
     for place, (language, theme) in enumerate(DRESSES):

@@ -245,12 +245,14 @@ async def test_an_empty_message_is_told_and_spam_is_not_shown(
     assert spam.state is ConversationState.SPAM
 
 
-# ---- wishes --------------------------------------------------------------------------------------
+# ---- preferences ---------------------------------------------------------------------------------
 
 
-async def test_wishes_are_kept_for_each_subject_and_channel(wang: Guest, desk: RunningDesk) -> None:
+async def test_preferences_are_kept_for_each_subject_and_channel(
+    wang: Guest, desk: RunningDesk
+) -> None:
     wanted = {"promotions.mail": "1", "orders.sms": "1", "orders.mail": "1"}
-    assert await wang.send("/hall/wishes", **wanted) == (303, "/hall/wishes?done=saved")
+    assert await wang.send("/hall/preferences", **wanted) == (303, "/hall/preferences?done=saved")
     customer_id = desk.customers["wang"]
 
     async def may(subject: Subject, channel: Channel, address: str) -> bool:
@@ -261,7 +263,7 @@ async def test_wishes_are_kept_for_each_subject_and_channel(wang: Guest, desk: R
     assert not await may(Subject.PROMOTIONS, Channel.SMS, "+8613800138000")
     assert await may(Subject.ORDERS, Channel.SMS, "+8613800138000")
     assert not await may(Subject.SURVEYS, Channel.MAIL, "wang@example.org")
-    assert 'name="promotions.mail" checked' in (await wang.get("/hall/wishes"))[1]
+    assert 'name="promotions.mail" checked' in (await wang.get("/hall/preferences"))[1]
 
 
 async def link_for(desk: RunningDesk, **says: str) -> str:
@@ -317,13 +319,13 @@ async def test_a_link_that_is_not_ours_does_nothing(
 
 async def test_silence_is_taken_back_by_its_owner(wang: Guest, desk: RunningDesk) -> None:
     await wang.http.post(await link_for(desk, subject=""), data={})
-    assert "wang@example.org" in (await wang.get("/hall/wishes"))[1]
+    assert "wang@example.org" in (await wang.get("/hall/preferences"))[1]
     wish = {"channel": "mail", "address": "wang@example.org", "subject": ""}
-    assert (await wang.send("/hall/wishes/again", **wish))[0] == 303
+    assert (await wang.send("/hall/preferences/again", **wish))[0] == 303
     assert await opted_out(desk) == []
     # Another's address is not theirs to speak for.
     for wrong in ({"address": "lucia@example.org"}, {"channel": "phone"}, {"subject": "orders"}):
-        assert (await wang.send("/hall/wishes/again", **(wish | wrong)))[0] == 404
+        assert (await wang.send("/hall/preferences/again", **(wish | wrong)))[0] == 404
 
 
 # ---- the profile ---------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from crm_store.people import contact_points, preferences
 from crm_store.people.preferences import ASKED_FIRST, REACHED_AT, Subject
 from crm_store.people.signed_links import OPT_OUT, signer
 
-HERE = f"{HALL}/wishes"
+HERE = f"{HALL}/preferences"
 OFFERED = (Channel.MAIL, Channel.SMS, Channel.PHONE, Channel.MESSENGER)
 _WRITTEN_TO = {
     ContactKind.MAIL: (Channel.MAIL,),
@@ -61,8 +61,8 @@ class Silenced:
     subject: str
 
 
-async def show_wishes(request: web.Request) -> web.StreamResponse:
-    """GET /hall/wishes: subjects and channels, and addresses that want nothing more."""
+async def show_preferences(request: web.Request) -> web.StreamResponse:
+    """GET /hall/preferences: subjects and channels, and addresses that want nothing more."""
     _ = language_of(request)
     person = await person_of(request)
     wanted = await _wanted(request, person.id)
@@ -71,7 +71,7 @@ async def show_wishes(request: web.Request) -> web.StreamResponse:
     subjects = _subjects(_)
     return hall_page(
         request,
-        "wishes.html",
+        "preferences.html",
         channels=[(one, _channels(_)[one]) for one in channels],
         subjects=[
             (subject, name, about, [(one, wanted[subject, one]) for one in channels])
@@ -88,8 +88,8 @@ async def show_wishes(request: web.Request) -> web.StreamResponse:
     )
 
 
-async def keep_wishes(request: web.Request) -> web.StreamResponse:
-    """POST /hall/wishes, a field `subject.channel` for each that is wanted."""
+async def keep_preferences(request: web.Request) -> web.StreamResponse:
+    """POST /hall/preferences, a field `subject.channel` for each that is wanted."""
     form = await form_of(request)
     person = await person_of(request)
     offered = {way.kind for way in person.contact_points}
@@ -108,8 +108,8 @@ async def keep_wishes(request: web.Request) -> web.StreamResponse:
 
 
 async def hear_again(request: web.Request) -> web.StreamResponse:
-    """POST /hall/wishes/again, fields `channel`, `address` and `subject`: one of the customer's own
-    addresses is written to again."""
+    """POST /hall/preferences/again, fields `channel`, `address` and `subject`: one of the
+    customer's own addresses is written to again."""
     form = await form_of(request)
     person = await person_of(request)
     found = Silenced(
@@ -220,8 +220,8 @@ async def _opt_out_page(request: web.Request, link: OptOutLink, was: str) -> web
 
 
 ROUTES = (
-    Route("GET", HERE, show_wishes, Access.CUSTOMERS),
-    Route("POST", HERE, keep_wishes, Access.CUSTOMERS),
+    Route("GET", HERE, show_preferences, Access.CUSTOMERS),
+    Route("POST", HERE, keep_preferences, Access.CUSTOMERS),
     Route("POST", f"{HERE}/again", hear_again, Access.CUSTOMERS),
     Route("GET", f"{HALL}/opt-out/{{token}}", show_opt_out, Access.EVERYBODY),
     Route(
