@@ -53,7 +53,7 @@ from tests.store_fixtures import DatabaseOpener
 pytestmark = pytest.mark.db
 
 NEXT_YEAR = datetime(2027, 12, 1, tzinfo=UTC)
-NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 MAIL = Incoming(
     channel=Channel.MAIL,
     external_key="<1@example.com> wang@example.com",
