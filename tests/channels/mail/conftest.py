@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -17,18 +18,16 @@ SHOP = "service@mall.example"
 
 
 @pytest.fixture(scope="module")
-def dovecot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dovecot]:
+def dovecot() -> Iterator[Dovecot]:
     """One server for the module; each test takes a user of its own."""
-    folder = tmp_path_factory.mktemp("dovecot")
     # pytest's folders are their owner's only, and Dovecot runs as nobody when we are root.
-    for parent in folder.parents[:2]:
-        parent.chmod(0o755)
-    server = Dovecot(folder)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
+    with tempfile.TemporaryDirectory(prefix="deskbell-dovecot-") as folder:
+        server = Dovecot(Path(folder))
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
 
 
 @pytest.fixture

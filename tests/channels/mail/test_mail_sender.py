@@ -206,7 +206,10 @@ async def test_starttls_and_a_login(tmp_path: Path) -> None:
 async def breaking(after: Callable[[bytes], bool]) -> AsyncIterator[int]:
     """A server that says yes to everything, and is gone when `after` holds for what it read."""
 
+    begun: list[tuple[asyncio.Task[None] | None, asyncio.StreamWriter]] = []
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        begun.append((asyncio.current_task(), writer))
         writer.write(b"220 here\r\n")
         read, in_data = b"", False
         while data := await reader.read(65_536):
@@ -224,6 +227,10 @@ async def breaking(after: Callable[[bytes], bool]) -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        for task, writer in begun:
+            writer.transport.abort()
+            if task is not None:
+                await asyncio.wait([task])
         await server.wait_closed()
 
 

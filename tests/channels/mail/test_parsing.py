@@ -215,9 +215,8 @@ TORTURES: dict[str, Callable[[], bytes]] = {
     "one boundary for all": lambda: (
         _MIXED + b"--b\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n" * 10_000
     ),
-    "many parts": lambda: _MIXED + b"--b\r\n\r\nx\r\n" * 50_000,
-    "many files": lambda: _MIXED + b"--b\r\nContent-Type: image/png\r\n\r\nx\r\n" * 20_000,
-    "100 MB": lambda: b"\r\n" + (b"x" * 70 + b"\r\n") * 1_400_000,
+    "many parts": lambda: _MIXED + b"--b\r\n\r\nx\r\n" * 20_000,
+    "many files": lambda: _MIXED + b"--b\r\nContent-Type: image/png\r\n\r\nx\r\n" * 5_000,
     "a head of 5 MB": lambda: b"X: y\r\n" * 800_000,
     "no end of the head": lambda: b"A" * 5_000_000,
     "spaces in a head": lambda: b"Content-Type:" + b"\r\n " * 100_000,
@@ -233,7 +232,7 @@ TORTURES: dict[str, Callable[[], bytes]] = {
     "encoded words": lambda: b"Subject: " + b"=?utf-8?q?a?= " * 20_000 + b"\r\n\r\nx",
     "divs": lambda: _HTML + b"<div>" * 200_000,
     "tables": lambda: _HTML + b"<table><tr><td>" * 60_000,
-    "brackets of HTML": lambda: _HTML + b"<" * 500_000,
+    "brackets of HTML": lambda: _HTML + b"<" * 100_000,
     "ampersands": lambda: _HTML + b"&" * 200_000,
     "comments": lambda: _HTML + b"<!--" * 200_000,
     "flowed": lambda: b"Content-Type: text/plain; format=flowed\r\n\r\n" + b"a \r\n" * 300_000,
@@ -259,7 +258,7 @@ def test_hostile_mails_are_read_within_bounds(name: str) -> None:
 
 def test_deep_and_cut_mails_say_so() -> None:
     assert "nested" in read(_HEAD + TORTURES["10,000 deep"]()).problems
-    assert "cut" in read(_HEAD + TORTURES["100 MB"]()).problems
+    assert "cut" in read(_HEAD + b"\r\n" + (b"x" * 98 + b"\r\n") * 1_000_000).problems
     many = read(_HEAD + TORTURES["many files"]())
     assert "too_many_files" in many.problems
     assert len(many.files) == MOST_FILES
