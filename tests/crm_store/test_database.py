@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from sqlalchemy import insert, select, text
 from sqlalchemy.exc import DBAPIError, StatementError
 
 from crm_store.database import Database, ReleasingConnection, Transaction, async_url
-from crm_store.facts import CustomerCreated
+from crm_store.facts import CustomerCreated, Fact
 from crm_store.jobs import Subscribers
 from crm_store.models import AgentStateEntry, ContactKind, FactRow, JobRow
 from crm_store.people import customers
@@ -199,3 +200,33 @@ def test_a_connection_that_is_closed_twice_says_nothing(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "closed.db", factory=ReleasingConnection)
     connection.close()
     connection.close()
+
+
+async def test_facts_are_heard_after_the_commit_and_a_deaf_listener_harms_nobody(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[Fact] = []
+
+    def deaf(_facts: Sequence[Fact]) -> None:
+        raise RuntimeError("deaf")
+
+    stop_deaf = database.listen(deaf)
+    stop = database.listen(heard.extend)
+
+    async def fail(transaction: Transaction) -> None:
+        await transaction.emit(CustomerCreated(customer_id=1))
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await database.run(fail)
+    assert heard == []
+    async with database.transaction() as transaction:
+        await transaction.emit(CustomerCreated(customer_id=2))
+        assert heard == []
+    assert heard == [CustomerCreated(customer_id=2)]
+    assert "a listener of facts failed" in caplog.text
+    stop()
+    stop_deaf()
+    async with database.transaction() as transaction:
+        await transaction.emit(CustomerCreated(customer_id=3))
+    assert len(heard) == 1
