@@ -46,6 +46,13 @@ class MailSettings(Section):
             "Deskbell fetches them from a mailbox."
         ),
     ] = "smtp"
+    checked_by: Annotated[
+        str,
+        Field(
+            description="Name of your server whose word counts on whether a sender is real "
+            "(Authentication-Results, RFC 8601). Empty: nobody's."
+        ),
+    ] = ""
     smtp_inbox_host: Annotated[Address, Field(description="smtp: address to take mails at.")] = (
         "127.0.0.1"
     )

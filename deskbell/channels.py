@@ -263,7 +263,12 @@ class Channels:
         mail = self._settings.mail
         if not mail.addresses or mail.inbox == "off":
             return
-        intake = MailIntake(self.inbox.receive, self._database, our_addresses=mail.addresses)
+        intake = MailIntake(
+            self.inbox.receive,
+            self._database,
+            our_addresses=mail.addresses,
+            checked_by=mail.checked_by,
+        )
         if mail.inbox == "imap":
             mailbox = Mailbox(
                 host=mail.imap_host,
