@@ -5,21 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-LEAST_SHARE_OUT = 0.25
 DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
 
 def verdicts(results: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
     """Each target with whether it was met."""
-    for name, run in results.get("channels", {}).get("runs", {}).items():
-        share = run["out"]["per_second"] / run["raw_out"]["per_second"]
-        yield (
-            share >= LEAST_SHARE_OUT,
-            (
-                f"mails sent, {DATABASES[name]}: {share:.0%} of the bare client's rate, at least "
-                f"{LEAST_SHARE_OUT:.0%}"
-            ),
-        )
     for name, count in results.get("killed", {}).get("runs", {}).items():
         told = "; ".join(count["faults"][:3]) or "each message once, repeats marked"
         yield not count["faults"], f"{count['kills']} kills, {DATABASES[name]}: {told}"
@@ -88,8 +78,8 @@ def _kills(measured: Mapping[str, Any]) -> Iterator[str]:
 
 
 BOUNDS = """\
-What bounds them: in, the statements of one mail's transaction, each of which crosses from the event
-loop to the database's thread or socket and back (see `channels/inbox.py`); the database itself is
-idle for most of it. Out, composing the letter and SMTP's five round trips, which the bare client
-has too; the outbox adds one claim and one update for as many mails as are on their way at once.
+What bounds them: in, the fifteen statements of one mail's transaction, each of which goes through
+SQLAlchemy and crosses from the event loop to the database's thread or socket and back; parsing is a
+tenth. Out, making the letter: Python's email package builds and folds each header of a plain and an
+HTML part; the outbox adds one transaction for as many mails as are on their way at once.
 """
