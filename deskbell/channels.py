@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -40,6 +41,7 @@ from channels.sms.twilio_account import TwilioAccount
 from channels.sms.twilio_webhooks import TwilioWebhooks, twilio_fetch
 from channels.sms.words import StopWords
 from crm_store.bus import Bus
+from crm_store.contacts.faxes import read_file_name
 from crm_store.database import Database
 from crm_store.jobs import Subscribers
 from crm_store.models import Channel
@@ -184,6 +186,7 @@ class Channels:
             session_days=settings.hall.session_days,
             receive=self.inbox.receive,
             attachments_folder=settings.inbox.folder,
+            forget_calls=self._forget_calls,
             sends_codes_by=self._carried(),
         )
 
@@ -204,6 +207,20 @@ class Channels:
             signer=self._signer,
             attachments_folder=self._settings.inbox.folder,
         )
+
+    async def _forget_calls(self, calls: Sequence[tuple[str, str]]) -> None:
+        """Delete the faxes of these calls that still lie in a spool of ours."""
+        wanted = set(calls)
+
+        def delete() -> None:
+            for pbx in self._settings.pbx:
+                for file in _fax_folder(pbx).glob("*.tif"):
+                    told = read_file_name(file.name)
+                    if told is not None and (pbx.name, told.linkedid) in wanted:
+                        file.unlink(missing_ok=True)
+
+        if wanted:
+            await asyncio.to_thread(delete)
 
     # ---- running ---------------------------------------------------------------------------------
 
@@ -298,13 +315,18 @@ class Channels:
     def _fax_inbox(self, pbx: PbxSettings, board: Switchboard) -> Coroutine[Any, Any, None]:
         spool = FaxSpool(
             pbx=pbx.name,
-            folder=pbx.folder / "spool/fax",
+            folder=_fax_folder(pbx),
             is_live=lambda call: board.link.state is not LinkState.UP or call in board.calls.calls,
             our_number=self._settings.fax.station,
         )
         return FaxInbox(
             self.inbox, self._database, spool, pages=self._pages, to_number=self._to_number
         ).run()
+
+
+def _fax_folder(pbx: PbxSettings) -> Path:
+    """Where our own PBX leaves what came in."""
+    return pbx.folder / "spool/fax"
 
 
 def _told(task: asyncio.Task[None]) -> None:
