@@ -8,7 +8,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    String,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from crm_store.models.columns import (
@@ -32,6 +40,15 @@ class Customer(Table):
     """
 
     __tablename__ = "customers"
+    __table_args__ = (
+        # Only of those that were: a planner would take an index of all for whoever was not.
+        Index(
+            "ix_customers_merged_into",
+            "merged_into",
+            postgresql_where=text("merged_into IS NOT NULL"),
+            sqlite_where=text("merged_into IS NOT NULL"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     name: Mapped[str]
@@ -44,7 +61,7 @@ class Customer(Table):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     # No foreign key: SQLite cannot add one to a table that has rows.
-    merged_into: Mapped[int | None] = mapped_column(RowId, index=True)
+    merged_into: Mapped[int | None] = mapped_column(RowId)
     erased_at: Mapped[datetime | None]
 
     contact_points: Mapped[list[ContactPoint]] = relationship(

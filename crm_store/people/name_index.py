@@ -47,7 +47,11 @@ async def index_missing_names(database: Database, *, at_once: int = 1_000) -> in
     known = select(SearchEntry.id).where(
         SearchEntry.kind == EntryKind.PERSON, SearchEntry.row_id == Customer.id
     )
-    query = select(Customer.id, Customer.name).where(~known.exists()).limit(at_once)
+    query = (
+        select(Customer.id, Customer.name)
+        .where(~known.exists(), Customer.erased_at.is_(None))
+        .limit(at_once)
+    )
     while True:
         async with database.transaction() as transaction:
             missing = [(row.id, row.name) for row in await transaction.session.execute(query)]

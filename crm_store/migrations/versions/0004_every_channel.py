@@ -543,6 +543,41 @@ def _widen_what_there_is() -> None:
     op.add_column(
         "script_versions", sa.Column("published_by", sa.String(length=100), nullable=True)
     )
+    op.drop_index("ix_customers_merged_into", table_name="customers")
+    op.create_index(
+        "ix_customers_merged_into",
+        "customers",
+        ["merged_into"],
+        unique=False,
+        postgresql_where=sa.text("merged_into IS NOT NULL"),
+        sqlite_where=sa.text("merged_into IS NOT NULL"),
+    )
+    _mark_contacts()
+
+
+def _mark_contacts() -> None:
+    """What is indexed of contacts gets the marks of its channel and agent (text_search.py)."""
+    if op.get_bind().dialect.name == "sqlite":
+        # In front: the mark of whose it is stands last.
+        op.execute(
+            """UPDATE search_words SET words = (
+                SELECT '¶channel' || i.channel || ' ¶ '
+                    || CASE WHEN coalesce(i.agent, '') = '' THEN ''
+                       ELSE '¶agent' || lower(hex(i.agent)) || ' ¶ ' END || search_words.words
+                FROM search_entries e JOIN interactions i ON i.id = e.row_id
+                WHERE e.id = search_words.rowid)
+            WHERE rowid IN (SELECT e.id FROM search_entries e
+                JOIN interactions i ON i.id = e.row_id WHERE e.kind = 'interaction')"""
+        )
+        return
+    op.execute(
+        """UPDATE search_words SET words = words || array_to_tsvector(
+            ARRAY['¶channel' || i.channel] || CASE WHEN coalesce(i.agent, '') = ''
+            THEN ARRAY[]::text[]
+            ELSE ARRAY['¶agent' || encode(convert_to(i.agent, 'UTF8'), 'hex')] END)
+        FROM search_entries e JOIN interactions i ON i.id = e.row_id
+        WHERE e.id = search_words.id AND e.kind = 'interaction'"""
+    )
 
 
 def downgrade() -> None:
