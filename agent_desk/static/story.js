@@ -247,8 +247,26 @@ function interaction(entry) {
       (entry.survey && survey(entry.survey)) ||
         (entry.satisfaction && el("p", {}, ...stars(entry.satisfaction))),
       ...entry.recordings.map(player),
+      entry.conversation && written(entry.conversation, entry.messages),
     ],
   };
+}
+
+/** What was written, in its newest lines, and the way to all of it. */
+function written({ id, merged_into }, messages) {
+  return el(
+    "div",
+    { class: "story-written" },
+    ...messages.map((one) =>
+      el(
+        "p",
+        { class: "story-message", "data-direction": one.direction },
+        icon(one.channel, texts.channel[one.channel]),
+        el("span", { dir: "auto" }, one.author ? [name(one.author), ": "] : [], one.excerpt),
+      ),
+    ),
+    el("a", { href: `/inbox#${merged_into ?? id}`, target: "_blank" }, words.in_inbox),
+  );
 }
 
 /** What the customer keyed and heard before somebody answered, as a row of chips. */

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.async_api import Page, expect
 
+from channels import answering
 from channels.incoming import IncomingFile
 from crm_store.contacts import conversations, messages, sending
 from crm_store.contacts.sending import AcceptedMessage
@@ -17,6 +18,7 @@ from tests.agent_desk.browser_fixtures import NARROW, Chromium, chrome
 from tests.agent_desk.conftest import RunningDesk
 from tests.agent_desk.inbox.test_conversations import PNG
 from tests.agent_desk.inbox.written import comes_in
+from tests.agent_desk.test_pages import SIZES, SMALL_TARGETS, find_faults, look
 
 __all__ = ["chrome"]
 
@@ -318,3 +320,41 @@ async def test_the_supervisors_rule_is_made_by_menus_and_tried(
     await page.get_by_role("button", name="Switch off").click()
     await page.get_by_role("button", name="Undo", exact=True).click()
     await expect(page.locator(".rule-line .badge")).to_have_text("on")
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(
+    ("language", "theme"), [("en", "light"), ("fa", "dark"), ("es", "light"), ("zh", "dark")]
+)
+async def test_the_pages_are_sound(
+    chrome: Chromium, desk: RunningDesk, language: str, theme: str
+) -> None:
+    _, one = await comes_in(desk, "By mail " * 20, subject="Order " * 20, html="<p>By mail</p>")
+    await comes_in(desk, "hello", sender="x@example.org", problems=["broken"], quoted="> what")
+    async with desk.database.transaction() as transaction:
+        await conversations.add_tags(transaction, one, ["a tag", "another"], actor="lin")
+        await conversations.assign(transaction, one, "maria", actor="maria")
+        await answering.note(transaction, one, author="maria", text="@lin look at this")
+        await answering.answer(transaction, one, author="maria", text="We come on Tuesday.")
+    page = await open_inbox(chrome, language=language, theme=theme)
+    await expect(page.locator(".inbox-line")).to_have_count(2)
+    supervisor = await chrome.window("sara", language=language, theme=theme)
+    await supervisor.goto("/setup/rules/new")
+    for size, dimensions in SIZES.items():
+        for window in (page, supervisor):
+            await window.set_viewport_size(dimensions)  # type: ignore[arg-type]
+        await page.goto("/inbox?view=all")
+        await expect(page.locator(".inbox-line")).to_have_count(2)
+        await look(page, f"inbox-{language}-{theme}-{size}")
+        await page.goto(f"/inbox?view=all#{one}")
+        await expect(page.locator(".message")).to_have_count(3)
+        await look(page, f"conversation-{language}-{theme}-{size}")
+        await look(supervisor, f"rule-{language}-{theme}-{size}")
+        assert await page.evaluate(SMALL_TARGETS) == [], size
+        if size == ("wide" if theme == "light" else "narrow"):
+            await find_faults(page, f"conversation {size}")
+            await find_faults(supervisor, f"rule {size}")
+            await page.keyboard.press("z")
+            await expect(page.locator("#conversation-snooze")).to_be_visible()
+            await find_faults(page, f"snooze {size}")
+            await page.keyboard.press("Escape")

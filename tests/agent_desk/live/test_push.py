@@ -89,6 +89,8 @@ EVENTS = [
     *dialled_call(),
     *conference_call(),
     *menu_call(),
+    s.ChatPresence(conversation_id=1, present=True, typing=True),
+    s.OffersChanged(),
 ]
 
 
