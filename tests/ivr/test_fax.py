@@ -1,4 +1,4 @@
-"""A fax machine calls a number of ours: its pages are kept, and the call is a contact by fax."""
+"""A fax machine calls a number of ours: its pages are a PDF in the story of whoever it is."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from channels.fax.pages import Pages
+from crm_store.contacts import messages
+from crm_store.contacts.messages import MessageRecord
 from crm_store.database import Database
-from crm_store.models import Call, Channel, Interaction
-from tests.ivr.fax_machine import fax_machine, pages_in, send, write_blank_pages
+from crm_store.models import Call, Channel, Conversation, Interaction, Message
+from tests.channels.fax.printed import SLIP, pages_of, reads, write_pdf
+from tests.ivr.fax_machine import fax_machine, send
 from tests.service_fixtures import RunningService, mall_template, mall_url, service
 
 __all__ = ["mall_template", "mall_url", "service"]
@@ -18,37 +22,51 @@ __all__ = ["mall_template", "mall_url", "service"]
 pytestmark = pytest.mark.asterisk
 
 
-async def received(database: Database) -> tuple[Interaction, Call]:
-    """The fax's interaction and call, once they are there. Raises TimeoutError."""
-    query = (
-        select(Interaction, Call)
-        .join(Call, Call.id == Interaction.call_id)
-        .where(Interaction.channel == Channel.FAX)
-    )
+async def received(database: Database) -> MessageRecord:
+    """The fax's message, once it is there. Raises TimeoutError."""
     async with asyncio.timeout(120):
         while True:
             async with database.reading() as session:
-                row = (await session.execute(query)).first()
-            if row is not None and row[0].closed_at is not None:
-                return row[0], row[1]
+                query = select(Message.id).where(Message.channel == Channel.FAX)
+                message_id = await session.scalar(query)
+            if message_id is not None:
+                found = await messages.find(database, message_id)
+                assert found is not None
+                return found
             await asyncio.sleep(0.2)
 
 
 @pytest.mark.parametrize("number", ["600", "698"], ids=["a queue's number", "the fax's own number"])
-async def test_a_fax_machine_s_pages_are_kept(
+async def test_a_fax_machine_s_pages_are_in_the_story(
     service: RunningService, mall_url: str, tmp_path: Path, number: str
 ) -> None:
-    pages = tmp_path / "pages.tif"
-    write_blank_pages(pages, 2)
-    assert pages_in(pages) == 2
+    write_pdf(tmp_path / "in.pdf", "INVOICE", "PARCEL", size=SLIP)
+    await Pages().to_fax(tmp_path / "in.pdf", tmp_path / "pages.tif")
     database = Database(mall_url)
     try:
         async with fax_machine(tmp_path / "fax", service) as machine:
-            await send(machine, number, pages)
-            interaction, call = await received(database)
+            await send(machine, number, tmp_path / "pages.tif")
+            message = await received(database)
+        async with database.reading() as session:
+            row = (
+                await session.execute(
+                    select(Interaction, Call)
+                    .join(Call, Call.id == Interaction.call_id)
+                    .join(Conversation, Conversation.interaction_id == Interaction.id)
+                    .where(Conversation.id == message.conversation_id)
+                )
+            ).one()
     finally:
         await database.close()
-    (kept,) = (service.folder / "pbx/spool/fax").glob(f"{call.linkedid}_*.tif")
-    assert pages_in(kept) == 2
-    assert interaction.address == "+862155550123"
-    assert (interaction.summary, interaction.agent, interaction.queue) == ("2 p.", None, call.queue)
+    interaction, call = row
+    assert (interaction.channel, interaction.address) == (Channel.FAX, "+862155550123")
+    assert (message.sender, message.external_key) == (
+        "+862155550123",
+        f"{call.pbx} {call.linkedid}",
+    )
+    (file,) = message.files
+    (pdf,) = service.folder.rglob(Path(file.file).name)
+    first, second = pages_of(pdf)
+    assert reads(first, "INVOICE", "PARCEL", size=SLIP)
+    assert reads(second, "PARCEL", "INVOICE", size=SLIP)
+    assert list((service.folder / "pbx/spool/fax").iterdir()) == []
