@@ -48,7 +48,8 @@ function head(one) {
 
 function bodyOf(one, line) {
   const parts = [];
-  if (one.subject && one.subject !== line.subject && one.direction !== "internal") {
+  const isAbout = (text) => text.replace(/^((re|aw|fwd?|sv|回复|答复|转发|پاسخ)\s*[:：]\s*)+/i, "").trim();
+  if (one.subject && isAbout(one.subject) !== isAbout(line.subject) && one.direction !== "internal") {
     parts.push(el("p", { class: "message-subject", dir: "auto" }, one.subject));
   }
   if (one.text) parts.push(el("p", { class: "free-text", dir: "auto", "data-text": "" }, ...linked(one.text, one.mentions)));
