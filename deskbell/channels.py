@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +207,10 @@ class Channels:
             signer=self._signer,
             attachments_folder=self._settings.inbox.folder,
         )
+
+    async def remove_idle(self, files: Iterable[str]) -> None:
+        """Delete attachments that are nobody's, unless somebody brings them again just now."""
+        await self.files.remove(files, idle_s=3600.0)
 
     async def _forget_calls(self, calls: Sequence[tuple[str, str]]) -> None:
         """Delete the faxes of these calls that still lie in a spool of ours."""

@@ -177,7 +177,7 @@ class Service:
             self._stack.push_async_callback(callbacks.close)
         shown = self.settings.menus.called_as
         await self.channels.start(self.desk_address, self.switchboards, shown[0] if shown else "")
-        await daily.begin(self.database, self.channels.files.remove)
+        await daily.begin(self.database, self.channels.remove_idle)
         self._start_jobs()
         await self._wait_for_our_own_pbxs()
 

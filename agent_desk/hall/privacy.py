@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from agent_desk.hall.codes import (
     remembered_address,
     send_code,
 )
+from agent_desk.hall.erased_files import write_job
 from agent_desk.hall.export_archive import ArchivedFile, write_archive
 from agent_desk.hall.frame import Form, done, form_of, hall_page
 from agent_desk.hall.visitor import (
@@ -43,7 +43,7 @@ from crm_store.contacts import recordings
 from crm_store.database import Transaction
 from crm_store.models import ContactKind
 from crm_store.people import customers, hall_sessions, personal_data
-from crm_store.people.personal_data import FilesToDelete, PersonalData
+from crm_store.people.personal_data import PersonalData
 from crm_store.people.sign_in_codes import CodePurpose
 
 log = logging.getLogger(__name__)
@@ -182,24 +182,17 @@ async def erase(request: web.Request) -> web.StreamResponse:
     # Where they are is known from their rows, which will be gone.
     sounds = await _sounds(request, await personal_data.export(database, customer_id))
 
-    async def go(transaction: Transaction) -> FilesToDelete:
-        return await personal_data.erase(transaction, customer_id, actor=HALL_ACTOR)
+    async def go(transaction: Transaction) -> None:
+        gone = await personal_data.erase(transaction, customer_id, actor=HALL_ACTOR)
+        kept = [path for file in gone.attachments if (path := _kept(request, file)) is not None]
+        await write_job(transaction, customer_id, [*kept, *sounds], gone.calls)
 
-    gone = await database.run(go)
-    files = [_kept(request, file) for file in gone.attachments]
-    await asyncio.to_thread(_delete, [*files, *sounds])
-    await request.app[PARTS].hall.forget_calls(gone.calls)
+    await database.run(go)
     log.info("customer %d had their data erased", customer_id)
     response = done(HALL, "erased")
     forget_hall_cookie(response, HALL_COOKIE)
     forget_hall_cookie(response, ASKED_COOKIE)
     raise response
-
-
-def _delete(paths: Sequence[Path | None]) -> None:
-    for path in paths:
-        if path is not None:
-            path.unlink(missing_ok=True)
 
 
 async def _asked(request: web.Request) -> dict[str, str]:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from agent_desk.hall.export_archive import ArchivedFile, write_archive
+from channels.attachments import AttachmentFiles
+from channels.incoming import Incoming, IncomingFile
 from crm_store import audit
+from crm_store.job_worker import JobWorker
+from crm_store.models import Channel
 from crm_store.people import customers
 from tests.agent_desk.conftest import CARD_NUMBER, RunningDesk
 from tests.agent_desk.hall.conftest import Guest, codes_sent
+from tests.agent_desk.push_follow import until
 
 pytestmark = pytest.mark.db
 
@@ -62,6 +69,22 @@ def test_files_go_along_under_names_that_lead_nowhere(tmp_path: Path) -> None:
     assert size > 0
 
 
+async def _file_of(desk: RunningDesk, name: str) -> Path:
+    """A file that this customer sent with a message."""
+    files = AttachmentFiles(desk.parts.hall.attachments_folder or Path())
+    incoming = Incoming(
+        channel=Channel.WEB,
+        external_key=name,
+        sender=str(desk.customers[name]),
+        customer_id=desk.customers[name],
+        received_at=datetime.now(UTC),
+        text="Here it is.",
+        files=[IncomingFile(name="receipt.txt", media_type="text/plain", content=name.encode())],
+    )
+    await desk.parts.hall.receive(incoming)
+    return files.path((await files.keep([("receipt.txt", name.encode())]))[0].file)
+
+
 async def test_who_is_erased_is_gone_after_a_code_and_a_tick(
     wang: Guest, desk: RunningDesk
 ) -> None:
@@ -73,6 +96,7 @@ async def test_who_is_erased_is_gone_after_a_code_and_a_tick(
     assert to == "+8613800138000"
     page = (await wang.get("/hall/privacy/erase"))[1]
     assert "cannot be undone" in page
+    own, others = await _file_of(desk, "wang"), await _file_of(desk, "garcia")
     path = "/hall/privacy/erase/confirm"
     wrong = f"{(int(code) + 1) % 1_000_000:06d}"
     assert (await wang.send(path, code=wrong, sure="1"))[0] == 400
@@ -83,6 +107,11 @@ async def test_who_is_erased_is_gone_after_a_code_and_a_tick(
     for one in (wang, elsewhere):
         assert (await one.get("/hall/me"))[0] == 303
     assert await customers.find_by_phone(desk.database, "+8613800138000") == []
+    worker = asyncio.create_task(JobWorker(desk.database, poll_s=0.05).run())
+    await until(lambda: not own.exists())
+    worker.cancel()
+    await asyncio.gather(worker, return_exceptions=True)
+    assert others.exists()
     await elsewhere.http.close()
     # And the number is free for whoever has it next.
     await wang.send("/hall/join", name="Somebody", address="+8613800138000")
