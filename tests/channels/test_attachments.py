@@ -6,6 +6,7 @@ import io
 import lzma
 import os
 import struct
+import tracemalloc
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -153,6 +154,20 @@ def test_archives_are_looked_into() -> None:
     assert reason(zipped(**{f"f{number}": b"" for number in range(51)})) == "archive_bomb"
     assert reason(zipped(a__txt=b"x")[:30]) == "archive_damaged"
     assert reason(b"PK\x03\x04 nonsense") == "archive_damaged"
+
+
+def test_a_directory_of_very_many_is_not_even_read() -> None:
+    entry = struct.pack("<4s6H3L5H2L", b"PK\1\2", 20, 20, *[0] * 7, 1, *[0] * 6) + b"a"
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 65_535, 65_535, 60_000 * len(entry), 0, 0)
+    directory = b"PK\3\4" + entry * 60_000 + end
+    for bomb in (directory, zipped(inner__zip=directory)):
+        tracemalloc.start()
+        try:
+            assert sniffed(bomb) == "application/zip"
+            assert why_refused(bomb, "bomb.zip", "application/zip", Limits()) == "archive_bomb"
+            assert tracemalloc.get_traced_memory()[1] < 10_000_000
+        finally:
+            tracemalloc.stop()
 
 
 def test_archives_in_archives_share_one_allowance() -> None:
