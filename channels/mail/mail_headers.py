@@ -294,13 +294,17 @@ def is_authenticated(message: Message, from_address: str, checked_by: str) -> bo
         server, _, results = said.partition(";")
         if not domain or server.split()[:1] != [checked_by.lower()]:
             continue
-        return any(_proves(result, domain) for result in results.split(";"))
+        # DMARC speaks of From alone: the sender may be whom a Reply-To names.
+        in_from = {address.rpartition("@")[2] for _, address in addresses(message, "From")}
+        is_from = in_from == {domain}
+        return any(_proves(result, domain, is_from=is_from) for result in results.split(";"))
     return None
 
 
-def _proves(result: str, domain: str) -> bool:
+def _proves(result: str, domain: str, *, is_from: bool) -> bool:
     if re.match(r"\s*dmarc\s*=\s*pass\b", result):
-        return True
+        about = re.search(r"\bheader\.from=([\w.-]+)", result)
+        return is_from and (about is None or about[1] == domain)
     if not re.match(r"\s*(dkim|spf)\s*=\s*pass\b", result):
         return False
     return any(

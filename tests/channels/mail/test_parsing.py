@@ -161,6 +161,8 @@ def test_signs_of_a_machine(header: str, automatic: str) -> None:
     ("results", "proven"),
     [
         ("mx.mall.example; dmarc=pass header.from=b.example", True),
+        ("mx.mall.example; dmarc=pass", True),
+        ("mx.mall.example; dmarc=pass header.from=evil.example", False),
         ("mx.mall.example; dkim=pass header.d=b.example", True),
         ("mx.mall.example; spf=pass smtp.mailfrom=x@b.example", True),
         ("mx.mall.example; dkim=pass header.d=evil.example", False),
@@ -176,6 +178,22 @@ def test_whether_the_sender_was_proven(results: str, proven: bool | None) -> Non
     raw = f"{header}From: a@b.example\n\nhi\n".encode()
     assert read(raw, checked_by="mx.mall.example").is_authenticated is proven
     assert read(raw).is_authenticated is None
+
+
+@pytest.mark.parametrize(
+    "written_by",
+    [
+        "From: no-reply@evil.example\nReply-To: wang@b.example",
+        "From: wang@b.example, mallory@evil.example",
+        "From: wang@b.example\nFrom: mallory@evil.example",
+    ],
+)
+def test_what_proves_somebody_else_proves_nothing(written_by: str) -> None:
+    header = "Authentication-Results: mx.mall.example; dmarc=pass"
+    for about in ("", " header.from=evil.example"):
+        raw = f"{header}{about}\n{written_by}\n\nhi\n".encode()
+        found = read(raw, checked_by="mx.mall.example")
+        assert (found.sender, found.is_authenticated) == ("wang@b.example", False)
 
 
 def test_one_mail_has_one_key_by_whatever_way_it_comes() -> None:
