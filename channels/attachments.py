@@ -16,6 +16,7 @@ import io
 import lzma
 import os
 import re
+import time
 import unicodedata
 import zipfile
 import zlib
@@ -144,9 +145,10 @@ class AttachmentFiles:
             raise ValueError("that is no kept file")
         return self._folder / file
 
-    async def remove(self, files: Iterable[str]) -> None:
-        """Delete files that no row speaks of any more. What is gone already is no error."""
-        await self._in_thread(_unlink, [self.path(file) for file in files])
+    async def remove(self, files: Iterable[str], *, idle_s: float = 0.0) -> None:
+        """Delete files that no row speaks of any more, but for those that were kept, or kept again,
+        in the last `idle_s` seconds. What is gone already is no error."""
+        await self._in_thread(_unlink, [self.path(file) for file in files], idle_s)
 
     def close(self) -> None:
         self._threads.shutdown(cancel_futures=True)
@@ -184,7 +186,9 @@ class AttachmentFiles:
     def _write(self, content: bytes, sha256: str) -> str:
         file = f"{sha256[:2]}/{sha256}"
         path = self._folder / file
-        if path.exists():
+        with suppress(FileNotFoundError):
+            # Whoever deletes what is nobody's sees that it is somebody's again.
+            os.utime(path)
             return file
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Whole or not at all: what has its name is complete, whenever we are killed.
@@ -365,9 +369,12 @@ def _unpacked(content: bytes, media_type: str) -> Iterator[int]:
         content = unpacking.unused_data
 
 
-def _unlink(paths: Sequence[Path]) -> None:
+def _unlink(paths: Sequence[Path], idle_s: float) -> None:
+    before = time.time() - idle_s
     for path in paths:
-        path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime <= before:
+                path.unlink()
 
 
 def _sync_folder(folder: Path) -> None:
