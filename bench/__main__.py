@@ -1,9 +1,9 @@
 """`python -m bench [PART…]`: measure, print PASS or MISS, and write docs/performance.md.
 
 Parts: model, sqlite, postgresql, sqlite-at-once, postgresql-at-once, answer, page, menu, channels,
-killed; all of them without any. What was measured before is kept in the folder's results.json, so
-one part can be measured again. The exit code is 1 only if something was lost or wrong: how fast a
-machine is, is no fault.
+killed, search; all of them without any. What was measured before is kept in the folder's
+results.json, so one part can be measured again. The exit code is 1 only if something was lost or
+wrong: how fast a machine is, is no fault.
 """
 
 from __future__ import annotations
@@ -19,12 +19,23 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from bench import answer, channel_rates, killed, menu, page, parse_bench, pops, report, stores
+from bench import (
+    answer,
+    channel_rates,
+    killed,
+    menu,
+    page,
+    parse_bench,
+    pops,
+    report,
+    search,
+    stores,
+)
 from bench.pops import Load
 
 RECORDED = Path("tests/recorded")
 CALL = RECORDED / "queue_one_member.own.ami"
-PARTS = ("model", *report.RUNS, "answer", "page", "menu", "channels", "killed")
+PARTS = ("model", *report.RUNS, "answer", "page", "menu", "channels", "killed", "search")
 OPENED: dict[str, Callable[[Path, int, bool], AbstractContextManager[str]]] = {
     "sqlite": stores.sqlite_url,
     "postgresql": stores.postgresql_url,
@@ -85,6 +96,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--mails", type=int, default=3_000, help="each way, of `channels`")
     parser.add_argument("--killed-messages", type=int, default=5_000, help="of `killed`")
     parser.add_argument("--kills", type=int, default=200, help="of `killed`")
+    parser.add_argument("--searched", type=int, default=1_000_000, help="messages, of `search`")
+    parser.add_argument("--questions", type=int, default=100, help="of each kind, of `search`")
     parser.add_argument("--loads", type=int, default=20, help="of `page`")
     parser.add_argument("--news-seconds", type=int, default=page.HOUR, help="of `page`")
     parser.add_argument(
@@ -116,6 +129,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{part} …", file=sys.stderr, flush=True)
         if part == "model":
             results[part] = measure_model(given.messages, given.rounds)
+        elif part == "search":
+            # Its databases take half an hour to fill: they are kept.
+            folder = given.folder.absolute()
+            results[part] = search.measure(folder, given.searched, given.questions)
         elif part in APART:
             folder = emptied(given.folder.absolute() / part)
             results[part] = APART[part](folder, given)

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bench import channel_report, desk_report, menu_report
+from bench import channel_report, desk_report, menu_report, search_report
 
 PAGE = Path("docs/performance.md")
 PACKAGES = ("aiohttp", "uvloop", "orjson", "websockets", "panoramisk", "pyst2", "SQLAlchemy",
@@ -64,6 +64,7 @@ def verdicts(results: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
     yield from desk_report.verdicts(results)
     yield from menu_report.verdicts(results)
     yield from channel_report.verdicts(results)
+    yield from search_report.verdicts(results)
 
 
 def write(results: Mapping[str, Any], page: Path = PAGE) -> None:
@@ -86,6 +87,7 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
     yield from desk_report.lines(results)
     yield from menu_report.lines(results)
     yield from channel_report.lines(results)
+    yield from search_report.lines(results)
     yield "## Verdict"
     yield ""
     for met, text in verdicts(results):
