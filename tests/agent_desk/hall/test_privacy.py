@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import zipfile
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from agent_desk.hall.erased_files import HANDLER
 from agent_desk.hall.export_archive import ArchivedFile, write_archive
 from channels.attachments import AttachmentFiles
 from channels.incoming import Incoming, IncomingFile
-from crm_store import audit
-from crm_store.job_worker import JobWorker
+from crm_store import audit, jobs
 from crm_store.models import Channel
 from crm_store.people import customers
 from tests.agent_desk.conftest import CARD_NUMBER, RunningDesk
 from tests.agent_desk.hall.conftest import Guest, codes_sent
-from tests.agent_desk.push_follow import until
 
 pytestmark = pytest.mark.db
 
@@ -107,11 +105,12 @@ async def test_who_is_erased_is_gone_after_a_code_and_a_tick(
     for one in (wang, elsewhere):
         assert (await one.get("/hall/me"))[0] == 303
     assert await customers.find_by_phone(desk.database, "+8613800138000") == []
-    worker = asyncio.create_task(JobWorker(desk.database, poll_s=0.05).run())
-    await until(lambda: not own.exists())
-    worker.cancel()
-    await asyncio.gather(worker, return_exceptions=True)
-    assert others.exists()
+    async with desk.database.transaction() as transaction:
+        [job] = await jobs.claim(transaction.session, "me", [HANDLER], 5, timedelta(minutes=1))
+    subscriber = desk.database.subscribers.named(HANDLER)
+    assert subscriber is not None
+    await subscriber.handler(job)
+    assert (own.exists(), others.exists()) == (False, True)
     await elsewhere.http.close()
     # And the number is free for whoever has it next.
     await wang.send("/hall/join", name="Somebody", address="+8613800138000")
