@@ -50,9 +50,10 @@ _MENTION = re.compile(r"(?<![\w@.])@([\w.+-]{1,100})")
 
 
 class CannotAnswer(Exception):
-    """It cannot be sent. `why` is no_conversation, no_text, no_channel (nothing is written on it),
-    no_address, bad_address, address_in_trouble (it bounced, or is known to be wrong), too_long or
-    no_file (an upload that is gone, or another's)."""
+    """It cannot be sent. `why` is no_conversation, no_text, no_channel (nothing is written on it,
+    or they went on elsewhere after their chat), no_address, bad_address, address_in_trouble (it
+    bounced, or is known to be wrong), too_long or no_file (an upload that is gone, or another's).
+    """
 
     def __init__(self, why: str) -> None:
         super().__init__(why)
@@ -87,6 +88,9 @@ async def answer(
     channel = channel or conversation.channel
     is_carried = channel in CARRIED
     if not is_carried and channel not in SHOWN_ON_OUR_PAGES:
+        raise CannotAnswer("no_channel")
+    if channel is Channel.CHAT and channel is not conversation.channel:
+        # Their page may be closed by now: an answer there would be read by nobody.
         raise CannotAnswer("no_channel")
     to = await _address(transaction, conversation, channel) if is_carried else conversation.address
     if is_carried:

@@ -1,7 +1,8 @@
 """Belonging: whose a message is, which conversation it goes on with, and as what both are kept.
 
-Owns the order in which that is found out: what the channel itself has proven, then the
-conversation, then the address. Decides nothing about queues: rules and arrangements do.
+Owns the order in which that is found out: who writes, by what the channel itself has proven, else
+by the address; then the conversation; then whose that one is. Decides nothing about queues: rules
+and arrangements do.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from channels.attachments import KeptFile
 from channels.incoming import Incoming, Received
 from channels.rule_runs import Plan
 from channels.rules import Written
-from crm_store.contacts import conversations, messages, threads
+from crm_store.contacts import continuing, conversations, messages
 from crm_store.contacts.attachments import NewFile
 from crm_store.contacts.conversations import NewConversation
 from crm_store.contacts.messages import NewMessage
@@ -48,12 +49,34 @@ async def known(transaction: Transaction, incoming: Incoming) -> Received | None
     return Received(row.id, row.conversation_id, False) if row is not None else None
 
 
-async def conversation_of(transaction: Transaction, incoming: Incoming) -> Conversation | None:
+async def writer_of(transaction: Transaction, incoming: Incoming) -> Known:
+    """Whom the channel has proven, else whose the address is."""
+    if incoming.customer_id is not None:
+        return Known(incoming.customer_id, (incoming.customer_id,))
+    return await identity.who_is(
+        transaction.session,
+        incoming.channel,
+        incoming.sender,
+        is_authenticated=incoming.is_authenticated,
+    )
+
+
+async def conversation_of(
+    transaction: Transaction, incoming: Incoming, writer: Known
+) -> Conversation | None:
     """The conversation that it goes on with, locked; None for the beginning of a new one."""
     found = incoming.conversation_id
     if found is None and incoming.interaction_id is None:
-        found = await threads.thread_of(
-            transaction.session, incoming.channel, incoming.sender, incoming.reply_to
+        # An address that several have says too little to take a message elsewhere.
+        is_certain = writer.candidates == (writer.customer_id,)
+        found = await continuing.conversation_for(
+            transaction.session,
+            incoming.channel,
+            incoming.sender,
+            incoming.reply_to,
+            customer_id=writer.customer_id if is_certain else None,
+            is_automatic=bool(incoming.automatic),
+            now=incoming.received_at,
         )
     while found is not None:
         row = await transaction.session.get(
@@ -68,25 +91,19 @@ async def conversation_of(transaction: Transaction, incoming: Incoming) -> Conve
 
 
 async def person_of(
-    transaction: Transaction, incoming: Incoming, conversation: Conversation | None
+    transaction: Transaction,
+    incoming: Incoming,
+    writer: Known,
+    conversation: Conversation | None,
 ) -> Person:
     """Whom the channel has proven, else whose conversation it is, else whose the address is."""
-    session = transaction.session
-    customer_id = incoming.customer_id
-    if customer_id is None and conversation is not None:
-        customer_id = conversation.customer_id
-    known = Known(customer_id)
-    if customer_id is None:
-        known = await identity.who_is(
-            session,
-            incoming.channel,
-            incoming.sender,
-            is_authenticated=incoming.is_authenticated,
-        )
+    known = writer
+    if incoming.customer_id is None and conversation is not None and conversation.customer_id:
+        known = Known(conversation.customer_id)
     if known.customer_id is None:
         return Person(known)
     row = (
-        await session.execute(
+        await transaction.session.execute(
             select(Customer.segment, Customer.language).where(Customer.id == known.customer_id)
         )
     ).one_or_none()

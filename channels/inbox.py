@@ -134,16 +134,15 @@ class Inbox:
     ) -> tuple[Received, Sequence[int]]:
         """One message, in the transaction; and the rules that held for it."""
         session = transaction.session
-        if not self._database.is_sqlite:
-            # Two messages of one person at once would begin two conversations.
-            await session.execute(
-                _ONE_AT_A_TIME, {"who": f"{incoming.channel.value} {incoming.sender}"}
-            )
+        await self._wait_for_others(transaction, f"{incoming.channel.value} {incoming.sender}")
         known = await belonging.known(transaction, incoming)
         if known is not None:
             return known, ()
-        conversation = await belonging.conversation_of(transaction, incoming)
-        person = await belonging.person_of(transaction, incoming, conversation)
+        writer = await belonging.writer_of(transaction, incoming)
+        if writer.customer_id is not None:
+            await self._wait_for_others(transaction, f"customer {writer.customer_id}")
+        conversation = await belonging.conversation_of(transaction, incoming, writer)
+        person = await belonging.person_of(transaction, incoming, writer, conversation)
         written = self._written(incoming, kept, conversation, person, arrangement)
         decision = decide(arrangement.of_moment(RuleMoment.RECEIVED), written)
         plan = plan_of(decision)
@@ -206,6 +205,11 @@ class Inbox:
             queue = plan.queue or written.queue
             await self._later.set_timers(transaction, message_id, arrangement, queue)
         return received, decision.held
+
+    async def _wait_for_others(self, transaction: Transaction, who: str) -> None:
+        """Two messages of one person at once would begin two conversations."""
+        if not self._database.is_sqlite:
+            await transaction.session.execute(_ONE_AT_A_TIME, {"who": who})
 
     def _written(
         self,

@@ -365,8 +365,9 @@ def _after(conversation: Any, new: NewMessage, at: datetime) -> dict[str, Any]:
             return values
         if new.sender:
             values |= {"channel": new.channel, "address": new.sender}
-            if new.recipients:
-                values["our_address"] = new.recipients[0]
+            if new.recipients or new.channel is not conversation.channel:
+                # An address of ours on another channel is none that can answer on this one.
+                values["our_address"] = next(iter(new.recipients), "")
         if new.automatic or conversation.state is ConversationState.SPAM:
             return values
         values |= {"state": ConversationState.OPEN, "snoozed_until": None, "closed_at": None}
@@ -410,6 +411,7 @@ _LOCKED = (
                 "id",
                 "interaction_id",
                 "customer_id",
+                "channel",
                 "state",
                 "waiting_since",
                 "first_answered_at",

@@ -1,17 +1,16 @@
-"""Threads: which conversation a message belongs to, and conversations that become one, or two.
+"""Threads: conversations that become one, or two.
 
-Owns that rule, and merging (which can be undone), splitting, and taking an answer back: messages go
-from one conversation to another or were never written, and each conversation is then what its
-messages say. Knows nothing of customers' own merging.
+Owns merging (which can be undone), splitting, and taking an answer back: messages go from one
+conversation to another or were never written, and each conversation is then what its messages say.
+Knows nothing of customers' own merging, nor where a new message belongs (continuing.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, bindparam, or_, select, update
+from sqlalchemy import and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from crm_store import audit, text_search
@@ -21,10 +20,7 @@ from crm_store.database import Transaction
 from crm_store.facts import ConversationChanged
 from crm_store.models import (
     Attachment,
-    Channel,
     ChatSession,
-    ContactKind,
-    ContactPoint,
     Conversation,
     ConversationState,
     Message,
@@ -33,112 +29,6 @@ from crm_store.models import (
 )
 from crm_store.signals import Direction
 from crm_store.text_search import EntryKind
-
-REOPENED_WITHIN = timedelta(days=7)
-"""A short message to a conversation that was closed so long ago begins a new one."""
-
-MOST_REFERENCES = 50
-
-
-async def thread_of(
-    session: AsyncSession,
-    channel: Channel,
-    sender: str,
-    reply_to: Sequence[str],
-    *,
-    now: datetime | None = None,
-) -> int | None:
-    """The conversation that a message from `sender` goes on with, None for a new one.
-
-    A mail goes on with the nearest of the messages it refers to, if that one was with the same
-    sender: two who answer one newsletter are two. What has no references (SMS, messengers) goes on
-    with the newest conversation of that address, if it is not closed for a week.
-    """
-    if channel is Channel.MAIL:
-        found = await _by_reference(session, sender, reply_to[-MOST_REFERENCES:])
-    else:
-        found = await _by_address(session, channel, sender, now or datetime.now(UTC))
-    return await _whole(session, found) if found is not None else None
-
-
-async def _by_reference(session: AsyncSession, sender: str, reply_to: Sequence[str]) -> int | None:
-    wanted = [one for one in reply_to if one]
-    if not wanted:
-        return None
-    rows = (await session.execute(_REFERRED_TO, {"wanted": wanted})).all()
-    for reference in reversed(wanted):
-        for row in rows:
-            if row.message_id != reference:
-                continue
-            parties = [row.sender] if row.direction is Direction.INBOUND else list(row.recipients)
-            if sender in (*parties, row.address):
-                return int(row.conversation_id)
-            if row.customer_id is not None and await _reaches(session, row.customer_id, sender):
-                return int(row.conversation_id)
-    return None
-
-
-async def _reaches(session: AsyncSession, customer_id: int, mail: str) -> bool:
-    query = select(ContactPoint.id).where(
-        ContactPoint.customer_id == customer_id,
-        ContactPoint.kind == ContactKind.MAIL,
-        ContactPoint.value == mail,
-    )
-    return await session.scalar(query) is not None
-
-
-async def _by_address(
-    session: AsyncSession, channel: Channel, sender: str, now: datetime
-) -> int | None:
-    if not sender:
-        return None
-    row = (
-        await session.execute(
-            select(Conversation.id, Conversation.state, Conversation.closed_at)
-            .where(
-                Conversation.channel == channel,
-                Conversation.address == sender,
-                Conversation.merged_into.is_(None),
-            )
-            .order_by(Conversation.last_message_at.desc(), Conversation.id.desc())
-            .limit(1)
-        )
-    ).one_or_none()
-    if row is None:
-        return None
-    is_old = row.closed_at is not None and row.closed_at < now - REOPENED_WITHIN
-    return None if row.state is ConversationState.CLOSED and is_old else int(row.id)
-
-
-async def _whole(session: AsyncSession, conversation_id: int) -> int:
-    """The conversation that this one was merged into, or itself."""
-    found = conversation_id
-    while True:
-        into = await session.scalar(_INTO, {"conversation": found})
-        if into is None:
-            return found
-        found = into
-
-
-# Built once: each mail asks.
-_REFERRED_TO = (
-    select(
-        Message.message_id,
-        Message.conversation_id,
-        Message.direction,
-        Message.sender,
-        Message.recipients,
-        Conversation.address,
-        Conversation.customer_id,
-    )
-    .join(Conversation, Conversation.id == Message.conversation_id)
-    # The partial index is only used where the query says as much.
-    .where(Message.message_id != "", Message.message_id.in_(bindparam("wanted", expanding=True)))
-    .order_by(Message.id.desc())
-    .limit(200)
-)
-_INTO = select(Conversation.merged_into).where(Conversation.id == bindparam("conversation"))
-
 
 # ---- merging and splitting -----------------------------------------------------------------------
 
@@ -152,6 +42,8 @@ async def merge(
     expected_version: int | None = None,
 ) -> None:
     """All messages of `from_id` are `into_id`'s; `expected_version` is that of `from_id`.
+
+    Queue and clocks stay those of `into_id`; so does the agent, if it has one.
 
     Raises LookupError if there is no such conversation, ValueError if it is the same, or if the two
     are of two different customers, and conversations.Conflict.
@@ -174,6 +66,8 @@ async def merge(
         await conversations.give_to_customer(transaction, into_id, gone.customer_id, actor=actor)
     await _move(transaction, moved, kept)
     await _move_chats(session, chats, into_id)
+    if kept.assigned_to is None and gone.assigned_to is not None:
+        await conversations.assign(transaction, into_id, gone.assigned_to, actor=actor)
     gone.merged_into = into_id
     gone.state = ConversationState.CLOSED
     gone.moved = {"messages": moved, "chat_sessions": chats}
@@ -388,8 +282,9 @@ async def _settle(transaction: Transaction, row: Conversation) -> None:
     by_them = and_(Message.direction == Direction.INBOUND, Message.automatic == "")
     theirs = await _first(session, *own, by_them, Message.sender != "")
     if theirs is not None:
+        ours = row.our_address if theirs.channel is row.channel else ""
         row.channel, row.address = theirs.channel, theirs.sender
-        row.our_address = next(iter(theirs.recipients), row.our_address)
+        row.our_address = next(iter(theirs.recipients), ours)
     answer = await _first(session, *own, by_us)
     answers: Any = select(Message.at).where(*own, by_us).order_by(Message.at).limit(1)
     row.first_answered_at = await session.scalar(answers)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from crm_store import text_search
-from crm_store.contacts import conversations, interactions, messages, threads
+from crm_store.contacts import continuing, conversations, interactions, messages, threads
 from crm_store.contacts.conversations import Conflict, ConversationRecord, NewConversation
 from crm_store.contacts.messages import NewMessage
 from crm_store.database import Database
@@ -55,7 +55,7 @@ async def _thread(
     database: Database, sender: str, *reply_to: str, channel: Channel = Channel.MAIL
 ) -> int | None:
     async with database.reading() as session:
-        return await threads.thread_of(session, channel, sender, reply_to, now=NOW)
+        return await continuing.conversation_for(session, channel, sender, reply_to, now=NOW)
 
 
 async def _state(database: Database, conversation_id: int) -> ConversationRecord:
