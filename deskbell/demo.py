@@ -25,6 +25,7 @@ from agent_desk.entrance.passwords import hash_password
 from crm_store.database import Database
 from crm_store.migrations import migrate
 from crm_store.sample import mall as sample_mall
+from crm_store.sample.rules import fill_rules
 from crm_store.staff import agents
 from deskbell import demo_outside, demo_recording, log, running_demo
 from deskbell.config import load_settings
@@ -177,7 +178,9 @@ async def _prepare_store(
     database = Database(url)
     try:
         progress("sample mall: customers, cards, agents, queues")
-        await sample_mall.fill(database)
+        if await sample_mall.fill(database):
+            async with database.transaction() as transaction:
+                await fill_rules(transaction)
         earlier = running_demo.read(folder)
         passwords = {person.login: person.password for person in earlier.people} if earlier else {}
         people = []
