@@ -47,7 +47,7 @@ def _channels(_: Language) -> dict[Channel, str]:
     return {
         Channel.MAIL: _("Mail"),
         Channel.SMS: _("SMS"),
-        Channel.PHONE: _("Call"),
+        Channel.PHONE: _("Telephone"),
         Channel.MESSENGER: _("Messenger"),
     }
 

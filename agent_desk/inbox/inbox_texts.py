@@ -146,7 +146,7 @@ def fixed_texts(_: Language) -> dict[str, Any]:
         "take_back": _("Undo"),
         "send_again": _("Send again"),
         "sent_again": _("It is sent again."),
-        "answer": _("Answer"),
+        "answer": _("Reply"),
         "answer_placeholder": _("Answer… / puts a text in"),
         "note_for_colleagues": _("Note for colleagues"),
         "note_placeholder": _("Only colleagues see this. @ names one of them."),

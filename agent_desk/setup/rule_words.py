@@ -73,7 +73,7 @@ def value_titles(_: Language, named: Named) -> dict[str, Mapping[str, str]]:
         "language": dict(NAMES),
         "queue": named.queues,
         "customer": {"known": _("known to us"), "unknown": _("not known to us")},
-        "opening": {"open": _("open"), "closed": _("closed")},
+        "opening": {"open": _("open now"), "closed": _("closed now")},
         "automatic": {
             "none": _("written by a person"),
             "auto_reply": _("automatic reply"),

@@ -222,7 +222,7 @@ def _words(_: Language) -> dict[str, str]:
         "nothing": _("Nothing has come yet."),
         "failed": _("It did not arrive. Is Deskbell running?"),
         "sent_by_you": _("You"),
-        "answer": _("Answer"),
+        "answer": _("Reply"),
         "new_mail": _("Write a mail"),
         "file": _("with a file"),
         "read": _("read"),
