@@ -222,7 +222,7 @@ async def act(request: web.Request) -> web.StreamResponse:
     if type(version) is not int or verb is None:
         raise web.HTTPBadRequest
     database = request.app[PARTS].database
-    await _check(request, wish)
+    await _check(request, record.id, wish)
     try:
         async with database.transaction() as transaction:
             how = {"actor": signed_in(request).agent.login, "expected_version": version}
@@ -255,10 +255,22 @@ def _said(error: ValueError, _: Language) -> str:
     return _("That cannot be done with this conversation.")
 
 
-async def _check(request: web.Request, wish: Mapping[str, Any]) -> None:
-    """The names in the wish are those of somebody and something. Raises HTTPBadRequest."""
+async def _check(request: web.Request, conversation_id: int, wish: Mapping[str, Any]) -> None:
+    """The names in the wish are those of somebody and something, and another conversation is the
+    agent's to see as well: what is put into one that is not would open it to them.
+
+    Raises HTTPBadRequest, HTTPForbidden.
+    """
     _ = language_of(request)
     database = request.app[PARTS].database
+    if wish.get("action") == "merge":
+        other = await conversations.find(database, _number(wish, "into"))
+        if other is not None and not await whose.may_see(request, other):
+            raise web.HTTPForbidden(text=_("This conversation is in a queue that is not yours."))
+    if wish.get("action") == "unmerge":
+        other = await conversations.find(database, _number(wish, "from"))
+        if other is None or other.merged_into not in (None, conversation_id):
+            raise web.HTTPBadRequest(text=_("That cannot be done with this conversation."))
     if wish.get("action") == "assign" and wish.get("to") is not None:
         agent = await agents.find(database, str(wish["to"]))
         if agent is None or not agent.active:
@@ -270,6 +282,10 @@ async def _check(request: web.Request, wish: Mapping[str, Any]) -> None:
         known = {one.code for one in await queues.dispositions(database)}
         if wish["disposition"] not in known:
             raise web.HTTPBadRequest(text=_("Choose how it was settled."))
+    if wish.get("action") == "merge":
+        into = await conversations.find(database, _number(wish, "into"))
+        if into is None or not await whose.may_see(request, into):
+            raise web.HTTPBadRequest(text=_("That conversation is not there."))
     if wish.get("action") == "customer":
         customer = wish.get("customer")
         if type(customer) is not int or await customers.card(database, customer) is None:
@@ -336,7 +352,11 @@ async def _merge(one: _Doing) -> None:
 
 
 async def _unmerge(one: _Doing) -> None:
-    await threads.undo_merge(one.transaction, _number(one.wish, "from"), actor=one.how["actor"])
+    from_id = _number(one.wish, "from")
+    merged = await conversations.find(one.request.app[PARTS].database, from_id)
+    if merged is None or merged.merged_into != one.conversation_id:
+        raise LookupError("it is not part of this conversation")
+    await threads.undo_merge(one.transaction, from_id, actor=one.how["actor"])
 
 
 async def _decide(one: _Doing) -> None:

@@ -388,6 +388,24 @@ async def test_joined_undone_and_parted(desk: RunningDesk, lin: Visitor) -> None
     assert status == 400
 
 
+async def test_a_conversation_of_others_is_not_opened_by_joining_it(
+    desk: RunningDesk, lin: Visitor, maria: Visitor
+) -> None:
+    _, theirs = await comes_in(desk, "secret", queue="service", sender="x@example.org")
+    _, more = await comes_in(desk, "more", queue="service", sender="y@example.org")
+    _, mine = await comes_in(desk, "hello", sender="z@example.org")
+    await maria.post(f"/api/conversations/{mine}/note", text="@maria will see it then")
+    status, _ = await maria.post(f"/api/conversations/{mine}", action="merge", into=theirs)
+    assert status == 403
+    assert (await maria.ask(f"/api/conversations/{theirs}"))[0] == 403
+    # Nor is what others have joined parted by whoever names it.
+    _, answer = await lin.post(f"/api/conversations/{more}", action="merge", into=theirs)
+    assert answer["conversation"]["merged_into"] == theirs
+    status, _ = await maria.post(f"/api/conversations/{mine}", action="unmerge", **{"from": more})
+    assert status == 400
+    assert (await shown(lin, more))["conversation"]["merged_into"] == theirs
+
+
 async def test_the_next_is_who_waits_first(desk: RunningDesk, lin: Visitor, maria: Visitor) -> None:
     _, ordinary = await comes_in(desk, "first", sender="first@example.org")
     _, vip = await comes_in(desk, "second, but a VIP")
