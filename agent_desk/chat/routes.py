@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from agent_desk.chat import beginning, files, sample_shop, socket, visitor_view, widget
+from agent_desk.chat import asking_who, beginning, files, sample_shop, socket, widget
 from agent_desk.chat.door import DOOR, Door, allow_site
 from agent_desk.entrance.gate import Access, Route
 
@@ -21,15 +21,9 @@ ROUTES = (
     Route("OPTIONS", "/chat/files/{file_id}", allow_site, Access.EVERYBODY, exempt_from_csrf=True),
     Route("GET", "/chat/socket", socket.open_socket, Access.EVERYBODY),
     Route(
-        "GET",
-        "/api/conversations/{conversation_id}/visitors",
-        visitor_view.show_visitors,
-        Access.AGENTS,
-    ),
-    Route(
         "POST",
         "/api/conversations/{conversation_id}/ask-who",
-        visitor_view.ask_who,
+        asking_who.ask_who,
         Access.AGENTS,
     ),
     Route("GET", "/demo/shop", sample_shop.show_shop, Access.EVERYBODY),

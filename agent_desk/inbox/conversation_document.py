@@ -19,21 +19,30 @@ from agent_desk.inbox.documents import (
     file_document,
     line_document,
     message_document,
+    seconds,
     shown_address,
 )
+from agent_desk.inbox.whose import may_see
 from agent_desk.languages import Language
 from channels.answering import CARRIED, SHOWN_ON_OUR_PAGES
-from crm_store.contacts import answer_drafts, attachments, messages, story
+from crm_store.contacts import (
+    answer_drafts,
+    attachments,
+    chat_sessions,
+    conversation_search,
+    messages,
+    story,
+)
 from crm_store.contacts.conversation_lists import ConversationLine
 from crm_store.contacts.conversations import ConversationRecord
 from crm_store.contacts.messages import MessageRecord
 from crm_store.contacts.story import StoryFilter
 from crm_store.models import (
     Channel,
-    ChatSession,
     ContactKind,
     ContactPoint,
     Conversation,
+    ConversationState,
     Message,
 )
 from crm_store.people import identity
@@ -47,6 +56,9 @@ NEWEST = 50
 """Messages that a page of the line of time has."""
 
 MOST_CALLS = 40
+MOST_ALSO_OPEN = 10
+
+_UNSETTLED = (ConversationState.OPEN, ConversationState.WAITING, ConversationState.SNOOZED)
 
 _WAYS = {
     ContactKind.MAIL: Channel.MAIL,
@@ -60,8 +72,9 @@ async def conversation_document(request: web.Request, line: ConversationLine) ->
     """line_document, and `ways` [{channel, shown, trouble}] of an answer, the usual one first;
     `may_answer`, `why_not`; `draft` ({answer, note, channel, files} or None); `snooze_choices`
     [{code, at}]; `merges` (ids that were merged into it, the last one last); `suggestions` [{id,
-    customer_id, name, reason}]; `visitor` (what a chat's says: {name, mail, phone, page}, or
-    None)."""
+    customer_id, name, reason}]; `also_open` [line_document] (unsettled ones with the same person,
+    that this agent may see); `visitor` (of a chat, what they say of themselves: {name, mail, phone,
+    page, page_title, is_proven, asked_at}, or None)."""
     record = line.conversation
     ways = await _ways(request, record)
     return line_document(line) | {
@@ -77,6 +90,7 @@ async def conversation_document(request: web.Request, line: ConversationLine) ->
         ],
         "merges": await _merges(request, record.id),
         "suggestions": await _suggestions(request, record.id),
+        "also_open": await _also_open(request, record),
         "visitor": await _visitor(request, record),
         "merged_into": None,
     }
@@ -217,19 +231,37 @@ async def _suggestions(request: web.Request, conversation_id: int) -> list[dict[
     ]
 
 
-async def _visitor(request: web.Request, record: ConversationRecord) -> dict[str, Any] | None:
-    """What the visitor of a chat says of themselves: nobody has proven it."""
-    query = (
-        select(ChatSession)
-        .where(ChatSession.conversation_id == record.id)
-        .order_by(ChatSession.id.desc())
-        .limit(1)
+async def _also_open(request: web.Request, record: ConversationRecord) -> list[dict[str, Any]]:
+    """What else is unsettled with this person; an address that they share with another customer
+    makes nobody the same."""
+    lines = await conversation_search.beside(
+        request.app[PARTS].database, record, states=_UNSETTLED, limit=MOST_ALSO_OPEN
     )
-    async with request.app[PARTS].database.reading() as session:
-        row = await session.scalar(query)
-    if row is None:
+    return [
+        line_document(line)
+        for line in lines
+        if None in (record.customer_id, line.conversation.customer_id)
+        or line.conversation.customer_id == record.customer_id
+        if await may_see(request, line.conversation)
+    ]
+
+
+async def _visitor(request: web.Request, record: ConversationRecord) -> dict[str, Any] | None:
+    """What the newest visitor of a chat says of themselves; it is only their word, unless they have
+    proven who they are."""
+    found = await chat_sessions.of_conversation(request.app[PARTS].database, record.id)
+    if not found:
         return None
-    return {"name": row.name, "mail": row.mail, "phone": row.phone, "page": row.page}
+    newest = found[0]
+    return {
+        "name": newest.name,
+        "mail": newest.mail,
+        "phone": newest.phone,
+        "page": newest.page,
+        "page_title": newest.page_title,
+        "is_proven": newest.customer_id is not None,
+        "asked_at": seconds(newest.proof_asked_at),
+    }
 
 
 def reason_texts(_: Language) -> dict[Reason, str]:

@@ -206,6 +206,37 @@ export class Conversation {
     }
   }
 
+  /**
+   * Make one of this conversation and another: the newer becomes part of the older, whose queue,
+   * agent and clocks stay.
+   */
+  async join(other) {
+    const { line } = this;
+    if (other.opened_at <= line.opened_at) {
+      await this.act({ action: "merge", into: other.id });
+      return;
+    }
+    try {
+      await post(`/api/conversations/${other.id}`, { action: "merge", into: line.id, version: other.version });
+      if (this.id === line.id) await this.#read(true);
+      this.#page.changed();
+    } catch (error) {
+      if (error instanceof Refused && error.status === 409) await this.movedOn(error.message);
+      else this.#workplace.say(error instanceof Refused ? error.message : texts.try_again);
+    }
+  }
+
+  /** Have the chat ask its visitor for a proof. */
+  async askWho() {
+    const { id } = this;
+    try {
+      await post(`/api/conversations/${id}/ask-who`);
+      if (this.id === id) await this.#read(true);
+    } catch (error) {
+      this.#workplace.say(error instanceof Refused ? error.message : texts.try_again);
+    }
+  }
+
   /** The conversation is another one than the page shows: say what changed, and show that. */
   async movedOn(message) {
     const before = this.line;

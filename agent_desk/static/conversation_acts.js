@@ -57,6 +57,13 @@ export function mountActs(conversation, workplace, page) {
       run(id);
     },
     decide: (suggestion, accept) => conversation.act({ action: "decide", suggestion, accept }),
+    join: (other) => conversation.join(other),
+    askWho: () => conversation.askWho(),
+    open: (event, id) => {
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      page.open(id);
+    },
   };
 }
 

@@ -3,13 +3,18 @@
 import { badge } from "./customer_view.js";
 import { el, icon, name, show, texts } from "./elements.js";
 import { clockBadge, person, whoWrites } from "./inbox_list.js";
-import { clockOf, filled, words } from "./inbox_words.js";
+import { clockOf, filled, shownMoment, words } from "./inbox_words.js";
 
 export function drawHead(place, line, acts) {
-  show(place, [line, clockOf(line)], () => [who(line), ...suggestions(line, acts), bar(line, acts)]);
+  show(place, [line, clockOf(line)], () => [
+    who(line, acts),
+    ...suggestions(line, acts),
+    ...alsoOpen(line, acts),
+    bar(line, acts),
+  ]);
 }
 
-function who(line) {
+function who(line, acts) {
   const clock = clockOf(line);
   const people = whoWrites(line);
   const shown = line.customer_id
@@ -29,12 +34,12 @@ function who(line) {
         { class: "muted" },
         icon(line.channel, texts.channel[line.channel]),
         " ",
-        el("bdi", { dir: "ltr" }, line.shown_address),
+        people === line.shown_address ? null : el("bdi", { dir: "ltr" }, line.shown_address),
         line.customer_id ? null : el("span", { class: "badge" }, words.not_known),
         line.language ? el("span", { class: "badge" }, texts.languages[line.language] ?? line.language) : null,
-        ...says(line.visitor),
+        ...says(line, acts),
       ),
-      line.subject ? el("p", { class: "conversation-subject", dir: "auto" }, line.subject) : null,
+      line.subject ? el("p", { class: "conversation-subject", dir: "auto", title: line.subject }, line.subject) : null,
     ),
     el(
       "p",
@@ -51,13 +56,37 @@ function who(line) {
 }
 
 /** What a chat's visitor says of themselves: their word, and nobody's proof. */
-function says(visitor) {
+function says({ visitor, channel }, acts) {
   if (!visitor) return [];
   const said = [visitor.name, visitor.mail, visitor.phone].filter(Boolean);
+  const page = visitor.page_title || visitor.page;
   return [
     said.length ? el("span", {}, words.says, " ", name(said.join(", "))) : null,
-    visitor.page ? el("span", { class: "conversation-page", dir: "auto" }, visitor.page) : null,
+    page ? el("span", { class: "conversation-page", dir: "auto", title: visitor.page }, filled(words.on_page, { page })) : null,
+    visitor.is_proven ? el("span", { class: "badge" }, words.proven) : null,
+    ...(visitor.is_proven || channel !== "chat" ? [] : asking(visitor, acts)),
   ];
+}
+
+function asking(visitor, acts) {
+  return [
+    visitor.asked_at ? el("span", { class: "badge" }, filled(words.asked_who, { time: shownMoment(visitor.asked_at) })) : null,
+    el("button", { type: "button", class: "button button-small", title: words.ask_who_hint, onclick: acts.askWho }, words.ask_who),
+  ];
+}
+
+/** What else is unsettled with the same person: one click to read it, one to make one of both. */
+function alsoOpen(line, acts) {
+  return line.also_open.map((other) =>
+    el(
+      "p",
+      { class: "notice conversation-suggestion", "data-also-open": other.id },
+      el("span", {}, words.also_open),
+      el("a", { href: `/inbox#${other.id}`, onclick: (event) => acts.open(event, other.id) }, icon(other.channel, texts.channel[other.channel]), " ", name(other.subject || other.preview || whoWrites(other))),
+      el("span", { class: "muted" }, shownMoment(other.last_message_at)),
+      el("button", { type: "button", class: "button button-small", title: words.join_hint, onclick: () => acts.join(other) }, words.join),
+    ),
+  );
 }
 
 /** Somebody whom the writer may be: offered, and never done by itself. */

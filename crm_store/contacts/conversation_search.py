@@ -16,7 +16,7 @@ from crm_store import text_search
 from crm_store.contacts.conversation_lists import ConversationLine, InboxView, SeenBy, listed
 from crm_store.contacts.conversations import ConversationRecord
 from crm_store.database import Database
-from crm_store.models import Conversation, Message
+from crm_store.models import Conversation, ConversationState, Message
 from crm_store.people import customers
 from crm_store.text_search import EntryKind
 
@@ -67,9 +67,14 @@ async def found(
 
 
 async def beside(
-    database: Database, conversation: ConversationRecord, *, limit: int = 50
+    database: Database,
+    conversation: ConversationRecord,
+    *,
+    states: Sequence[ConversationState] = (),
+    limit: int = 50,
 ) -> list[ConversationLine]:
-    """Others of the same customer, or with the same address on the same channel, newest first."""
+    """Others of the same customer, or with the same address on the same channel, newest first; of
+    all states, or of these."""
     same = Conversation.channel == conversation.channel
     query = select(Conversation.id).where(same, Conversation.address == conversation.address)
     if conversation.customer_id is not None:
@@ -79,7 +84,9 @@ async def beside(
         )
     elif not conversation.address:
         return []
-    query = query.where(Conversation.id != conversation.id)
+    query = query.where(Conversation.id != conversation.id, Conversation.merged_into.is_(None))
+    if states:
+        query = query.where(Conversation.state.in_(states))
     async with database.reading() as session:
         newest = query.order_by(Conversation.last_message_at.desc()).limit(limit)
         ids = list(await session.scalars(newest))

@@ -254,7 +254,6 @@ EXPECTED = {
     ("OPTIONS", "/chat/files"): Expected(403, 403, 403),
     ("OPTIONS", "/chat/files/{file_id}"): Expected(403, 403, 403),
     ("GET", "/chat/socket"): Expected(403, 403, 403),
-    ("GET", "/api/conversations/{conversation_id}/visitors"): Expected(401, 404, 404),
     ("POST", "/api/conversations/{conversation_id}/ask-who"): Expected(401, 404, 404),
     ("GET", "/demo/shop"): Expected(404, 404, 404),
     # The hall knows customers only (tests/agent_desk/hall): an agent is a stranger there.

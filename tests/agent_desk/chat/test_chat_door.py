@@ -256,16 +256,18 @@ async def test_an_agent_sees_what_the_visitor_says_and_asks_for_a_proof(
     await page.connect()
     await page.write("my points?")
     conversation_id = await page.conversation()
-    status, seen = await lin.ask(f"/api/conversations/{conversation_id}/visitors")
+    status, seen = await lin.ask(f"/api/conversations/{conversation_id}")
     assert status == 200
-    assert seen["present"] is True
-    (visitor,) = seen["visitors"]
-    assert visitor["says"] == {"name": "Wang", "mail": "wang@example.org", "phone": ""}
-    assert visitor["customer_id"] is None
+    visitor = seen["conversation"]["visitor"]
+    assert visitor["name"] == "Wang"
+    assert (visitor["mail"], visitor["phone"]) == ("wang@example.org", "")
+    assert (visitor["is_proven"], visitor["asked_at"]) == (False, None)
     assert visitor["page"] == f"{SITE}/vase"
-    assert (await maria.ask(f"/api/conversations/{conversation_id}/visitors"))[0] == 403
+    assert (await maria.post(f"/api/conversations/{conversation_id}/ask-who"))[0] == 403
     status, _ = await lin.post(f"/api/conversations/{conversation_id}/ask-who")
     assert status == 200
+    _, seen = await lin.ask(f"/api/conversations/{conversation_id}")
+    assert seen["conversation"]["visitor"]["asked_at"] is not None
     assert (await page.next("proof"))["proof"] == "asked"
     # Who comes back is asked still.
     await page.connect()

@@ -354,11 +354,13 @@ async def test_given_to_another_queue_it_leaves_who_does_not_serve_that(
 
 
 async def test_joined_undone_and_parted(desk: RunningDesk, lin: Visitor) -> None:
-    _, mail = await comes_in(desk, "by mail", subject="Order")
     _, sms = await comes_in(desk, "by sms", channel=Channel.SMS, sender="+8613800138000")
+    _, mail = await comes_in(desk, "by mail", subject="Order")
     assert mail != sms
     _, beside = await lin.ask(f"/api/conversations/{sms}/beside")
     assert [line["id"] for line in beside["conversations"]] == [mail]
+    also_open = (await shown(lin, sms))["conversation"]["also_open"]
+    assert [line["id"] for line in also_open] == [mail]
     version = (await shown(lin, sms))["conversation"]["version"]
     _, answer = await lin.post(
         f"/api/conversations/{sms}", action="merge", into=mail, version=version
@@ -366,8 +368,9 @@ async def test_joined_undone_and_parted(desk: RunningDesk, lin: Visitor) -> None
     assert answer["conversation"]["merged_into"] == mail
     assert (await shown(lin, sms))["conversation"]["merged_into"] == mail
     whole = await shown(lin, mail)
-    assert [entry["channel"] for entry in whole["entries"]] == ["mail", "sms"]
+    assert [entry["channel"] for entry in whole["entries"]] == ["sms", "mail"]
     assert whole["conversation"]["merges"] == [sms]
+    assert whole["conversation"]["also_open"] == []
     assert {way["channel"] for way in whole["conversation"]["ways"]} >= {"mail", "sms"}
 
     _, answer = await lin.post(

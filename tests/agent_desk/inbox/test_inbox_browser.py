@@ -226,13 +226,13 @@ async def test_a_file_is_dropped_and_goes_along(chrome: Chromium, desk: RunningD
 
 
 async def test_joined_and_parted_by_the_dialogs(chrome: Chromium, desk: RunningDesk) -> None:
-    _, mail = await comes_in(desk, "by mail", subject="Order")
     _, sms = await comes_in(desk, "by sms", channel=Channel.SMS, sender="+8613800138000")
+    _, mail = await comes_in(desk, "by mail", subject="Order")
     page = await open_inbox(chrome, path=f"?view=all#{sms}")
     await page.locator(".conversation-more summary").click()
     await page.get_by_role("button", name="Join with another…").click()
     await page.locator(".merge-choice", has_text="Order").click()
-    await page.get_by_role("button", name="Join", exact=True).click()
+    await page.locator("#conversation-merge [type=submit]").click()
     await expect(page.locator(".message")).to_have_count(2)
     assert page.url.endswith(f"#{mail}")
     await page.locator(".conversation-more summary").click()
@@ -241,6 +241,29 @@ async def test_joined_and_parted_by_the_dialogs(chrome: Chromium, desk: RunningD
     await page.get_by_role("button", name="Part off", exact=True).click()
     await expect(page.locator(".message")).to_have_count(1)
     await expect(page.locator(".message")).to_contain_text("by sms")
+
+
+async def test_what_else_is_open_with_them_is_offered_read_and_joined(
+    chrome: Chromium, desk: RunningDesk
+) -> None:
+    _, sms = await comes_in(desk, "by sms", channel=Channel.SMS, sender="+8613800138000")
+    _, mail = await comes_in(desk, "by mail", subject="Order")
+    page = await open_inbox(chrome, path=f"?view=all#{sms}")
+    also_open = page.locator("[data-also-open]")
+    await also_open.get_by_role("link", name="Order").click()
+    await expect(page.locator(".message")).to_contain_text("by mail")
+    assert page.url.endswith(f"#{mail}")
+    # The newer becomes part of the older, from wherever it is asked.
+    await also_open.get_by_role("button", name="Join").click()
+    await expect(page.locator(".message")).to_have_count(2)
+    assert page.url.endswith(f"#{sms}")
+    await expect(also_open).to_have_count(0)
+    await page.locator(".conversation-more summary").click()
+    await page.get_by_role("button", name="Undo the last joining").click()
+    await expect(page.locator(".message")).to_have_count(1)
+    await also_open.get_by_role("button", name="Join").click()
+    await expect(page.locator(".message")).to_have_count(2)
+    assert page.url.endswith(f"#{sms}")
 
 
 async def test_on_the_desk_what_one_has_is_listed_and_counted(
