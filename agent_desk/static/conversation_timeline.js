@@ -7,7 +7,10 @@ import { messageEntry } from "./message_view.js";
 import { duration } from "./moments.js";
 import { filled } from "./inbox_words.js";
 
-const dayName = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "full" });
+const language = document.documentElement.lang;
+const near = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
+const thisYear = new Intl.DateTimeFormat(language, { weekday: "long", day: "numeric", month: "long" });
+const otherYear = new Intl.DateTimeFormat(language, { dateStyle: "full" });
 const drawn = new WeakMap();
 
 export function drawTimeline(place, line, entries, hasOlder) {
@@ -50,7 +53,17 @@ function older() {
 }
 
 function dayLine(at) {
-  return el("h3", { class: "timeline-day" }, dayName.format(new Date(at * 1000)));
+  const day = new Date(at * 1000);
+  return el("h3", { class: "timeline-day", title: otherYear.format(day) }, dayName(day));
+}
+
+/** Today, yesterday, else the date; its year where it is not this one. */
+function dayName(day) {
+  const today = new Date();
+  const yesterday = new Date(today.getFullYear(), today.getMonth(), today.getDate() - 1);
+  if (day.toDateString() === today.toDateString()) return near.format(0, "day");
+  if (day.toDateString() === yesterday.toDateString()) return near.format(-1, "day");
+  return (day.getFullYear() === today.getFullYear() ? thisYear : otherYear).format(day);
 }
 
 /** A call of the same person, folded to a line: what was said there is in the story. */

@@ -125,7 +125,7 @@ export function lineOf(line, clock, looking, open) {
         el(
           "span",
           { class: "inbox-line-head" },
-          el("strong", {}, name(whoWrites(line))),
+          el("strong", { dir: "auto" }, whoWrites(line)),
           line.segment && line.segment !== "ordinary" ? badge(line.segment) : null,
           el("time", { datetime: iso(line.last_message_at), title: exactMoment(line.last_message_at) }, shownMoment(line.last_message_at)),
         ),
