@@ -126,7 +126,8 @@ def condition_words(one: Mapping[str, Any], named: Named, _: Language) -> str:
     values = [value] if isinstance(value, str) else list(value)
     compared = operator_titles(_)[one["operator"]]["no" if one.get("not") else "yes"]
     shown = [titles.get(each, f"“{each}”") for each in values]
-    return f"{field_titles(_)[one['field']]} {compared} {_(' or ').join(shown)}"
+    either = _(" or ").join(shown)
+    return f"{field_titles(_)[one['field']]} {compared} {either}"
 
 
 def action_words(one: Mapping[str, Any], named: Named, _: Language) -> str:
