@@ -235,7 +235,7 @@ async def search(
     only += [query.any_of([query.term(mark) for mark in ways]) for ways in marks if ways]
     bounds = {
         "query": query.all_of([wanted, *only]),
-        "first": _moment_floor(since) if since else 0,
+        "first": _moment_floor(since) if since else _FIRST_MOMENT,
         "last": min(
             _moment_floor(until) - 1 if until else _LAST_ENTRY,
             before - 1 if before is not None else _LAST_ENTRY,
@@ -277,11 +277,11 @@ async def search_names(database: Database, question: str, *, limit: int = 20) ->
     bounds = {
         "query": query.all_of([query.clause(clause) for clause in clauses]),
         "first": 0,
-        "last": _LAST_ENTRY,
+        "last": _FIRST_MOMENT,
         "limit": limit,
     }
     async with database.reading() as session:
-        # People are few among the newest entries: the index is asked at once.
+        # Names have no newest: the index is asked at once.
         (statement,) = query.statements(True)
         rows = (await session.execute(text(statement), bounds)).all()
         entries = await session.execute(
@@ -367,9 +367,11 @@ class _Postgresql:
             SELECT id, words FROM search_words WHERE id BETWEEN :first AND :last
             ORDER BY id DESC LIMIT :newest) AS newest
             WHERE words @@ CAST(CAST(:query AS text) AS tsquery) ORDER BY id DESC LIMIT :limit"""
-        # The sum hides the order from the planner, which would read the table backwards for it.
+        # The sums hide order and bounds from the planner, which would read the table backwards for
+        # the one, and in a plan for any bounds the whole of its key for the other.
         by_index = """SELECT id FROM search_words
-            WHERE words @@ CAST(CAST(:query AS text) AS tsquery) AND id BETWEEN :first AND :last
+            WHERE words @@ CAST(CAST(:query AS text) AS tsquery)
+            AND id + 0 BETWEEN :first AND :last
             ORDER BY id + 0 DESC LIMIT :limit"""
         return [by_index] if of_one_customer else [newest, by_index]
 
@@ -380,7 +382,13 @@ _LAST_ENTRY = (1 << 62) - 1
 _KIND_PLACES = {kind: place for place, kind in enumerate(EntryKind)}
 
 
+# Below all moments: names are not among the newest of what was written, however many come at once.
+_FIRST_MOMENT = 1 << 44
+
+
 def _entry_number(kind: EntryKind, row_id: int, at: datetime) -> int:
+    if kind is EntryKind.PERSON:
+        return row_id
     return _moment_floor(at) + ((row_id % (1 << 20)) << 4) + _KIND_PLACES[kind]
 
 
