@@ -100,6 +100,13 @@ def test_nothing_to_show_is_nothing() -> None:
     assert clean("<html><body><p> </p></body></html>") == ""
 
 
+def test_what_would_take_its_time_is_refused() -> None:
+    for piece in ("&", "&#", "&a"):
+        with pytest.raises(ValueError, match="ampersands"):
+            clean(piece * 160_000)
+    assert text_of(clean("<p>" + "&#20320;" * 10_000)) == "你" * 10_000
+
+
 def test_too_deep_is_refused() -> None:
     with pytest.raises(ValueError, match="deep"):
         clean("<div>" * 5_000)
