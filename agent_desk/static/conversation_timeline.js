@@ -10,7 +10,7 @@ import { filled } from "./inbox_words.js";
 const language = document.documentElement.lang;
 const near = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
 const thisYear = new Intl.DateTimeFormat(language, { weekday: "long", day: "numeric", month: "long" });
-const otherYear = new Intl.DateTimeFormat(language, { dateStyle: "full" });
+const otherYear = new Intl.DateTimeFormat(language, { dateStyle: "long" });
 const drawn = new WeakMap();
 
 export function drawTimeline(place, line, entries, hasOlder) {
