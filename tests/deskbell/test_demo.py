@@ -15,11 +15,14 @@ import psutil
 import pytest
 
 from deskbell import running_demo
+from deskbell.demo import CALLER, MAILBOX
 from deskbell.demo_recording import FILE
+from deskbell.event_loop import run
 from deskbell.running_demo import Demo
 from tests.deskbell.command import CommandLine, lines_until, started
 from tests.deskbell.cuttable_way import cut, cuttable_way
-from tests.deskbell.desk_http import serve_queues
+from tests.deskbell.desk_http import contacts_of, serve_queues
+from tests.deskbell.shop_visitor import code_on_the_telephone, shop_visitor
 
 pytestmark = pytest.mark.asterisk
 
@@ -139,6 +142,45 @@ def test_a_call_reaches_the_agent_who_serves_the_queue(demo_folder: Path, demo: 
         assert any("talking to +8613800138000" in line for line in said)
         phone.send_signal(signal.SIGINT)
         assert phone.wait() == 130
+
+
+def test_mail_sms_chat_and_call_of_a_customer_are_in_one_story(
+    demo_folder: Path, demo: Demo, deskbell: CommandLine
+) -> None:
+    earlier = {entry["id"] for entry in contacts_of(demo, "emma", CALLER)}
+    serve_queues(demo, "emma", ["vip"])
+    with started("phone", "emma", "--answer-after", "0.3", "--folder", demo_folder) as phone:
+        lines_until(phone, "is registered")
+        call = ("call", "--from", CALLER, "--to", "602", "--hold", "2", "--json")
+        assert deskbell(*call, "--folder", demo_folder) == 0, deskbell.errors
+        assert json.loads(deskbell.output)["desk"]["agent"] == "emma"
+        lines_until(phone, f"{CALLER}: over")
+    mail = ("mail", "--from", MAILBOX, "--subject", "Coat", "Is it there in blue?")
+    assert deskbell(*mail, "--folder", demo_folder) == 0, deskbell.errors
+    sms = ("sms", "--from", CALLER, "On my way.")
+    assert deskbell(*sms, "--folder", demo_folder) == 0, deskbell.errors
+
+    async def chat() -> None:
+        async with shop_visitor(demo) as visitor:
+            await visitor.write("Is there a fitting room?")
+            assert await visitor.ask("proof", prove={"phone": CALLER}) == "sent"
+            code = await code_on_the_telephone(demo, place=0)
+            assert await visitor.ask("proof", code=code, of={"phone": CALLER}) == "done"
+
+    run(chat())
+    new = [one for one in contacts_of(demo, "emma", CALLER) if one["id"] not in earlier]
+    [call_entry] = [one for one in new if one["call"]]
+    assert (call_entry["agent"], call_entry["call"]["outcome"]) == ("emma", "answered")
+    written = [message for one in new for message in one["messages"]]
+    assert {
+        (message["channel"], message["excerpt"])
+        for message in written
+        if message["direction"] == "inbound"
+    } == {
+        ("mail", "Is it there in blue?"),
+        ("sms", "On my way."),
+        ("chat", "Is there a fitting room?"),
+    }
 
 
 def test_keys_are_heard_in_the_menu(demo_folder: Path, deskbell: CommandLine) -> None:
