@@ -5,6 +5,9 @@ import { el, icon, name, show, texts } from "./elements.js";
 import { clockBadge, person, whoWrites } from "./inbox_list.js";
 import { clockOf, filled, shownMoment, words } from "./inbox_words.js";
 
+const MOST_ALSO_OPEN = 3;
+const LONGEST_TITLE = 60;
+
 export function drawHead(place, line, acts) {
   show(place, [line, clockOf(line)], () => [
     who(line, acts),
@@ -77,15 +80,28 @@ function asking(visitor, acts) {
 
 /** What else is unsettled with the same person: one click to read it, one to make one of both. */
 function alsoOpen(line, acts) {
-  return line.also_open.map((other) =>
+  if (line.also_open.length === 0) return [];
+  const shown = line.also_open.slice(0, MOST_ALSO_OPEN);
+  return [
     el(
-      "p",
-      { class: "notice conversation-suggestion", "data-also-open": other.id },
+      "div",
+      { class: "notice conversation-suggestion" },
       el("span", {}, words.also_open),
-      el("a", { href: `/inbox#${other.id}`, onclick: (event) => acts.open(event, other.id) }, icon(other.channel, texts.channel[other.channel]), " ", name(other.subject || other.preview || whoWrites(other))),
-      el("span", { class: "muted" }, shownMoment(other.last_message_at)),
-      el("button", { type: "button", class: "button button-small", title: words.join_hint, onclick: () => acts.join(other) }, words.join),
+      ...shown.map((other) => also(other, acts)),
     ),
+  ];
+}
+
+function also(other, acts) {
+  const title = other.subject || other.preview || whoWrites(other);
+  const shortened = title.length > LONGEST_TITLE ? `${title.slice(0, LONGEST_TITLE)}…` : title;
+  return el(
+    "span",
+    { class: "badges", "data-also-open": other.id },
+    icon(other.channel, texts.channel[other.channel]),
+    el("a", { href: `/inbox#${other.id}`, onclick: (event) => acts.open(event, other.id) }, name(shortened)),
+    el("span", { class: "muted" }, shownMoment(other.last_message_at)),
+    el("button", { type: "button", class: "button button-small", title: words.join_hint, onclick: () => acts.join(other) }, words.join),
   );
 }
 
