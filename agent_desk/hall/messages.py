@@ -59,7 +59,8 @@ async def show_messages(request: web.Request) -> web.StreamResponse:
 
 
 async def write_message(request: web.Request) -> web.StreamResponse:
-    """POST /hall/messages, fields `subject`, `text` and `key`: a new conversation begins."""
+    """POST /hall/messages, fields `subject`, `text` and `key`: what is open goes on, else a
+    new conversation begins."""
     form = await form_of(request)
     key = key_of(form)
     subject = form.text("subject", longest=LONGEST_SUBJECT)
