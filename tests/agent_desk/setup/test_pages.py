@@ -7,6 +7,7 @@ import pytest
 from agent_desk.languages import NAMES
 from crm_store.models import Role
 from crm_store.sample import desk as sample_desk
+from crm_store.sample.rules import fill_rules
 from crm_store.staff import agents
 from tests.agent_desk.browser_fixtures import NARROW, WIDE, Chromium, chrome
 from tests.agent_desk.conftest import RunningDesk
@@ -29,6 +30,9 @@ PAGES = {
     "opening-hours": "/setup/opening-hours",
     "calendar": "/setup/opening-hours/house",
     "house": "/setup/house",
+    "rules": "/setup/rules",
+    "rule": "/setup/rules/new",
+    "stuck": "/setup/stuck",
 }
 
 
@@ -43,6 +47,7 @@ async def test_every_page_of_the_set_up_is_sound(
         # The sample's James has this extension.
         await agents.save(transaction, login="root", display_name="Root", role=Role.ADMIN)
         await sample_desk.fill_desk(transaction)
+        await fill_rules(transaction)
     page = await chrome.window("sara", language=language, theme=theme)
     for name, path in PAGES.items():
         await page.goto(path)
