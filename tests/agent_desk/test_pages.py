@@ -104,6 +104,8 @@ async def test_every_page_is_sound(
         ("found", "/customers?find=garc"),
         ("customer", f"/customers/{wang}"),
         ("form", f"/customers/{wang}/edit"),
+        ("search", "/search?find=garc"),
+        ("suggestions", "/customers/suggestions"),
         ("nothing", "/nowhere"),
     ):
         await supervisor.goto(path)
