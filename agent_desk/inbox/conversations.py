@@ -282,10 +282,6 @@ async def _check(request: web.Request, conversation_id: int, wish: Mapping[str, 
         known = {one.code for one in await queues.dispositions(database)}
         if wish["disposition"] not in known:
             raise web.HTTPBadRequest(text=_("Choose how it was settled."))
-    if wish.get("action") == "merge":
-        into = await conversations.find(database, _number(wish, "into"))
-        if into is None or not await whose.may_see(request, into):
-            raise web.HTTPBadRequest(text=_("That conversation is not there."))
     if wish.get("action") == "customer":
         customer = wish.get("customer")
         if type(customer) is not int or await customers.card(database, customer) is None:
@@ -352,11 +348,7 @@ async def _merge(one: _Doing) -> None:
 
 
 async def _unmerge(one: _Doing) -> None:
-    from_id = _number(one.wish, "from")
-    merged = await conversations.find(one.request.app[PARTS].database, from_id)
-    if merged is None or merged.merged_into != one.conversation_id:
-        raise LookupError("it is not part of this conversation")
-    await threads.undo_merge(one.transaction, from_id, actor=one.how["actor"])
+    await threads.undo_merge(one.transaction, _number(one.wish, "from"), actor=one.how["actor"])
 
 
 async def _decide(one: _Doing) -> None:
