@@ -110,7 +110,7 @@ async def answer(
             author=author,
             sender=our_address,
             recipients=[to],
-            subject=_subject(conversation.subject) if is_mail else "",
+            subject=_subject(conversation.subject or conversation.preview[:60]) if is_mail else "",
             language=conversation.language,
             automatic="rule" if author == audit.SYSTEM else "",
         ),
@@ -125,7 +125,9 @@ async def answer(
                 channel=channel,
                 to=to,
                 text=text,
-                subject=_subject(conversation.subject) if is_mail else "",
+                subject=_subject(conversation.subject or conversation.preview[:60])
+                if is_mail
+                else "",
                 headers=await _threading(transaction, conversation.id, to, message_id)
                 if is_mail
                 else None,

@@ -248,7 +248,7 @@ class AnswerDraft(Table):
 
 class InboxRule(Table):
     """When ... if all `conditions` hold ... then do the `actions`, in the order of `position`.
-    `former` is what it was before its last change, for whoever takes that back."""
+    `before` is what it was before its last change, for whoever takes that back."""
 
     __tablename__ = "inbox_rules"
 
@@ -259,7 +259,6 @@ class InboxRule(Table):
     moment: Mapped[RuleMoment]
     conditions: Mapped[list[dict[str, Any]]]
     actions: Mapped[list[dict[str, Any]]]
-    former: Mapped[dict[str, Any]] = mapped_column(default=dict)
     made_by: Mapped[str] = mapped_column(String(100))
     changed_at: Mapped[datetime]
     hits: Mapped[int] = mapped_column(BigInteger, default=0)

@@ -28,7 +28,6 @@ def upgrade() -> None:
         sa.Column("moment", sa.String(length=20), nullable=False),
         sa.Column("conditions", sa.JSON(), nullable=False),
         sa.Column("actions", sa.JSON(), nullable=False),
-        sa.Column("former", sa.JSON(), nullable=False),
         sa.Column("made_by", sa.String(length=100), nullable=False),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("hits", sa.BigInteger(), nullable=False),
