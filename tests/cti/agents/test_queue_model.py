@@ -20,7 +20,7 @@ from cti.agents.queue_model import (
 )
 from cti.ami.framing import ALWAYS_WANTED, AmiFramer
 from cti.calls.call_model import WANTED_EVENTS
-from cti.calls.faxes import FAX_EVENTS
+from cti.faxes.arrivals import FAX_EVENTS
 from cti.pbx.configuration import WANTED_EVENTS as ASKED_OF_ASTERISK
 from tests.asterisk_lists import Lists
 from tests.cti.recordings import RECORDED, Message
