@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # A file's tests stay on one worker, which starts its Asterisk, database or browser once. The files'
 # order is that of tests/conftest.py: long ones first, not those with many tests.
-WORKERS ?= 3
+WORKERS ?= 2
 
 .PHONY: help demo test check lint bench pictures format clean
 .DEFAULT_GOAL := help
