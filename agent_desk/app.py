@@ -25,7 +25,6 @@ from agent_desk.entrance.sign_in import CHECK, HUB, LIMITER
 from agent_desk.entrance.visitor import PAGES, PARTS, json_answer, origin_is_ours, signed_in
 from agent_desk.hall import privacy as hall_privacy
 from agent_desk.hall import routes as hall
-from agent_desk.hall.erased_files import ErasedFiles
 from agent_desk.inbox import answers as inbox_answers
 from agent_desk.inbox import conversations as inbox_conversations
 from agent_desk.inbox import letters as inbox_letters
@@ -203,7 +202,6 @@ def create_app(parts: DeskParts) -> web.Application:
     app[LIMITER] = GuessLimiter()
     app[setup_prompts.CONVERTER] = Converter()
     app[hall_privacy.EXPORTS] = asyncio.Semaphore(hall_privacy.EXPORTS_AT_ONCE)
-    ErasedFiles(parts.hall.forget_calls).subscribe(parts.database.subscribers)
     app[HUB] = hub = PushHub(lambda session, topic: _may_follow(hub, session, topic))
     CustomerPresence(hub)
     app[tasks_api.BOARD] = task_board.TaskBoard(parts.database, hub)

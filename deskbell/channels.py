@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from agent_desk.chat.words import letter_words
 from agent_desk.hall.answer_notices import AnswerNotices
+from agent_desk.hall.erased_files import ErasedFiles
 from agent_desk.inbox.written_work import WrittenWork
 from agent_desk.parts import ChatParts, HallParts
 from agent_desk.webhooks.parts import WebhookParts
@@ -106,6 +107,7 @@ class Channels:
         self.inbox.subscribe(subscribers)
         self._meet_twilio(subscribers)
         self._meet_wechat(subscribers)
+        ErasedFiles(self._forget_calls).subscribe(subscribers)
         AnswerNotices(database, base_url=lambda: self._base_url, carried=self._carried()).subscribe(
             subscribers
         )

@@ -25,6 +25,7 @@ from agent_desk.desk import api
 from agent_desk.entrance.passwords import hash_password
 from agent_desk.entrance.sign_in import HUB
 from agent_desk.entrance.visitor import SESSION_COOKIE
+from agent_desk.hall.erased_files import ErasedFiles
 from agent_desk.inbox.written_work import WrittenWork
 from agent_desk.live.live_state import LiveState
 from agent_desk.live.push import PushHub
@@ -323,6 +324,7 @@ async def running_desk(
         written=WrittenWork(files=AttachmentFiles(folder / "attachments")),
     )
     parts = fit(parts)
+    ErasedFiles(parts.hall.forget_calls).subscribe(database.subscribers)
     app = create_app(parts)
     app[HUB].coalesce_seconds = 0.02
     try:
