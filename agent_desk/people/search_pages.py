@@ -98,11 +98,15 @@ async def find_everything(request: web.Request) -> web.StreamResponse:
     "address", "at"}]}, the best few of each."""
     find = request.query.get("find", "").strip()[:LONGEST_QUESTION]
     _ = language_of(request)
+    try:
+        wanted = _wanted(request)
+    except ValueError:
+        raise web.HTTPBadRequest from None
     found = await everything_search.search(
         request.app[PARTS].database,
         find,
         region=request.app[PARTS].region,
-        wanted=_wanted(request),
+        wanted=wanted,
         limit=IN_PALETTE,
     )
     hits = [_shown(hit, _) for hit in (*found.exact, *found.hits)]

@@ -26,13 +26,13 @@ INSERT INTO interactions
 (id, customer_id, channel, direction, agent, summary, note, address, keyed, opened_at)
 VALUES (5, 7, 'phone', 'inbound', 'lin', 'tea', '', '', '[]', '2026-01-01 00:00:00');
 INSERT INTO search_entries (id, kind, row_id, customer_id, at)
-VALUES (1000, 'interaction', 5, 7, '2026-01-01 00:00:00')
+VALUES (29649125611929680, 'interaction', 5, 7, '2026-01-01 00:00:00')
 """
 WORDS = {
     "sqlite": "INSERT INTO search_words (rowid, words)"
-    " VALUES (1000, 'tea ¶ ¶interaction ¶ ¶customer7')",
+    " VALUES (29649125611929680, 'tea ¶ ¶interaction ¶ ¶customer7')",
     "postgresql": "INSERT INTO search_words (id, words)"
-    " VALUES (1000, $$'tea':1 '¶interaction':3 '¶customer7':5$$::tsvector)",
+    " VALUES (29649125611929680, $$'tea':1 '¶interaction':3 '¶customer7':5$$::tsvector)",
 }
 
 

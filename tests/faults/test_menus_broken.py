@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from crm_store.contacts import callbacks
+from crm_store.contacts import callbacks, outbox
 from crm_store.models import ContactKind, Segment
 from crm_store.people import customers
 from crm_store.people.customers import ContactWay, NewCustomer
@@ -61,7 +61,7 @@ async def test_whose_number_is_abroad_is_not_called_nor_texted_there(stage: Stag
         await stage.call("171~~~", number=abroad)
         await stage.call("15s1", number=abroad)
     assert await callbacks.waiting(stage.database) == []
-    assert await stage.database.fetch("SELECT * FROM outbox_messages") == []
+    assert await outbox.waiting(stage.database) == []
     # Who has told it before is.
     known = "+447911123456"
     async with stage.database.transaction() as transaction:
@@ -69,9 +69,7 @@ async def test_whose_number_is_abroad_is_not_called_nor_texted_there(stage: Stag
         new = NewCustomer("Ann", "en", segment=Segment.MEMBER, contact_points=[way])
         await customers.create(transaction, new, actor="test")
     await stage.call("5s1", number=known, customer=await stage.known(known))
-    assert [
-        row[0] for row in await stage.database.fetch("SELECT recipient FROM outbox_messages")
-    ] == [known]
+    assert [one.recipient for one in await outbox.waiting(stage.database)] == [known]
 
 
 async def test_one_caller_has_so_many_others_called_and_no_more(stage: Stage) -> None:

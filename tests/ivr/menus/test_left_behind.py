@@ -49,7 +49,7 @@ async def test_a_complaint_is_filed_read_out_twice_and_sent(stage: Stage, langua
         STRANGER,
         "service_zh" if language == "zh" else "service",
     )
-    assert message.to == STRANGER
+    assert message.recipient == STRANGER
     assert complaint.number in message.text
     assert stage.house.names[language] in message.text
     assert (stage.folder / recording.file).exists()
