@@ -83,7 +83,7 @@ async def test_two_thousand_calls_leave_nothing_behind(tmp_path: Path, mall_url:
             flat = await through(WARM, CALLS)
             assert not any(board.live_calls() for board in service.switchboards.values())
             assert flat[0] <= warm[0] + 3, f"tasks: {warm[0]}, then {flat[0]}"
-            # One object left by each call is 1,400; what other tests left in this process wavers too.
+            # One object left by each call is 1,400; what other tests left here wavers too.
             assert flat[1] - warm[1] < (CALLS - WARM) * 4 // 5, (
                 f"objects: {warm[1]}, then {flat[1]}"
             )
