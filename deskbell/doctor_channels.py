@@ -15,6 +15,8 @@ import aiohttp
 import aiosmtplib
 from sqlalchemy import func, select
 
+from channels.mail import imap_inbox, mail_sender
+from channels.sms import twilio_account
 from crm_store.database import Database
 from crm_store.models import JobRow, JobState, MessageState, OutboxMessage
 from deskbell.channel_settings import MailSettings, SmsSettings
@@ -24,7 +26,6 @@ from deskbell.settings import Settings
 CONNECT_SECONDS = 8.0
 STUCK = timedelta(minutes=15)
 RECENT = timedelta(days=1)
-TWILIO_URL = "https://api.twilio.com"
 
 
 async def reached(settings: Settings) -> AsyncIterator[Finding]:
@@ -97,7 +98,7 @@ async def waiting(database: Database) -> AsyncIterator[Finding]:
 def _mailbox(mail: MailSettings) -> Finding:
     """The mailbox is looked at read-only."""
     tls = ssl.create_default_context()
-    port = mail.imap_port or (993 if mail.imap_encryption == "tls" else 143)
+    port = mail.imap_port or imap_inbox.PORTS[mail.imap_encryption]
     where = f"{mail.imap_host}:{port}"
     try:
         server: imaplib.IMAP4
@@ -132,7 +133,7 @@ def _mailbox(mail: MailSettings) -> Finding:
 async def _mail_server(mail: MailSettings) -> Finding:
     if not mail.server:
         return warn("mail", "nothing goes out: [mail] server is empty", "set it; mails wait until")
-    port = mail.port or {"tls": 465, "starttls": 587, "none": 25}[mail.encryption]
+    port = mail.port or mail_sender.PORTS[mail.encryption]
     where = f"{mail.server}:{port}"
     client = aiosmtplib.SMTP(
         hostname=mail.server,
@@ -155,7 +156,7 @@ async def _mail_server(mail: MailSettings) -> Finding:
 
 
 async def _twilio(sms: SmsSettings) -> Finding:
-    base = sms.twilio_url or TWILIO_URL
+    base = sms.twilio_url or twilio_account.OWN_URL
     token = sms.twilio_token.get_secret_value()
     headers = {"Authorization": aiohttp.encode_basic_auth(sms.twilio_account, token)}
     url = f"{base}/2010-04-01/Accounts/{sms.twilio_account}/Messages.json?PageSize=1"

@@ -9,13 +9,14 @@ from __future__ import annotations
 from aiohttp import web
 from sqlalchemy import func, select
 
+from agent_desk.desk.desk_texts import desk_texts
 from agent_desk.entrance.gate import Access, Route
 from agent_desk.entrance.visitor import PARTS, id_in, language_of, signed_in
 from agent_desk.languages import Language
 from agent_desk.setup.pages import audited, done, setup_page
 from crm_store import jobs
 from crm_store.contacts import outbox
-from crm_store.models import Channel, MessageState, OutboxMessage
+from crm_store.models import MessageState, OutboxMessage
 
 HERE = "/setup/stuck"
 SHOWN = 100
@@ -27,7 +28,7 @@ async def show_stuck(request: web.Request) -> web.StreamResponse:
     many messages wait on each channel."""
     _ = language_of(request)
     database = request.app[PARTS].database
-    channels, states = _channels(_), _states(_)
+    channels, states = desk_texts(_)["channel"], _states(_)
     async with database.reading() as session:
         parked = await jobs.parked(session, SHOWN)
         waiting = await session.execute(
@@ -93,19 +94,6 @@ ROUTES = (
 
 def _gone(_: Language) -> str:
     return _("Somebody has seen to it already. Load the page again.")
-
-
-def _channels(_: Language) -> dict[Channel, str]:
-    return {
-        Channel.PHONE: _("Phone"),
-        Channel.MAIL: _("Mail"),
-        Channel.SMS: _("SMS"),
-        Channel.CHAT: _("Chat"),
-        Channel.WEB: _("Web"),
-        Channel.FAX: _("Fax"),
-        Channel.MESSENGER: _("Messenger"),
-        Channel.VISIT: _("Visit"),
-    }
 
 
 def _states(_: Language) -> dict[MessageState, str]:
